@@ -1,0 +1,73 @@
+// AWS session credentials: what an exchange returns and what every endpoint renders.
+import { failure } from '../core/errors.ts'
+import type { Secret } from '../core/secret.ts'
+import { secret } from '../core/secret.ts'
+
+export interface Credentials {
+  readonly accessKeyId: string
+  readonly secretAccessKey: Secret<string>
+  readonly sessionToken: Secret<string>
+  /** As AWS said it, wall clock in milliseconds: for printing. */
+  readonly expiration: number
+  /** Boot clock: from when on these are in hand, and until when they may be given out. */
+  readonly obtainedAt: number
+  readonly deadline: number
+  /** Wall clock, milliseconds, by AWS's clock: for LastUpdated. */
+  readonly issuedAt: number
+  readonly accountId: string
+  readonly roleArn: string
+  readonly assumedRoleArn: string
+}
+
+export interface Issued {
+  readonly accessKeyId: unknown
+  readonly secretAccessKey: unknown
+  readonly sessionToken: unknown
+  /** ISO text or a Date. */
+  readonly expiration: unknown
+  readonly assumedRoleArn: unknown
+  readonly roleArn: string
+}
+
+/** When the answer was made: `date` is its Date header, sentAt is the boot clock before the request, now the wall clock here. */
+export interface IssuedWhen {
+  readonly date: number | undefined
+  readonly sentAt: number
+  readonly now: number
+}
+
+const filled = (value: unknown): value is string => typeof value === 'string' && value !== ''
+
+/**
+ * Checks what a service issued and dates it by the service's own clock: life = Expiration − Date, counted from
+ * before the request and less the second that a Date header cuts off, so that a wrong clock here can neither
+ * shorten nor stretch it. Throws reply_invalid for anything empty or already over.
+ */
+export function acceptCredentials(issued: Issued, when: IssuedWhen): Credentials {
+  const { accessKeyId, secretAccessKey, sessionToken, assumedRoleArn } = issued
+  if (!filled(accessKeyId) || !filled(secretAccessKey) || !filled(sessionToken))
+    throw failure('reply_invalid', 'the answer holds no complete credentials')
+  const expiration =
+    issued.expiration instanceof Date ? issued.expiration.getTime() : Date.parse(String(issued.expiration))
+  if (Number.isNaN(expiration)) throw failure('reply_invalid', 'the answer has no readable expiration')
+  const issuedAt = when.date ?? when.now
+  const life = expiration - issuedAt - (when.date === undefined ? 0 : 1_000)
+  if (life <= 0)
+    throw failure('reply_invalid', `the answer holds credentials that expired at ${new Date(expiration).toISOString()}`)
+  const arn = filled(assumedRoleArn) ? assumedRoleArn : issued.roleArn
+  return Object.freeze({
+    accessKeyId,
+    secretAccessKey: secret(secretAccessKey),
+    sessionToken: secret(sessionToken),
+    expiration,
+    obtainedAt: when.sentAt,
+    deadline: when.sentAt + life,
+    issuedAt,
+    accountId: arn.split(':')[4] ?? '',
+    roleArn: issued.roleArn,
+    assumedRoleArn: arn,
+  })
+}
+
+/** YYYY-MM-DDTHH:MM:SSZ: whole seconds and Z are the one form that every SDK reads. Cut off, so never later than the truth. */
+export const isoSeconds = (ms: number): string => `${new Date(ms).toISOString().slice(0, 19)}Z`

@@ -1,0 +1,75 @@
+// What an error answer of AWS means: which failure it is, and so how to retry.
+
+import { type Failure, type FailureCode, failure } from '../core/errors.ts'
+
+export interface Refusal {
+  readonly service: string
+  readonly status: number
+  /** AWS's error code, without a namespace or URI: AccessDeniedException, ExpiredToken. */
+  readonly code: string
+  readonly message: string
+  /** The Retry-After header as it came; a date in it is not understood. */
+  readonly retryAfter: string | undefined
+}
+
+// Roles Anywhere: model of the service and answers seen by users of AWS's own helper; STS: model and IAM guide.
+const byMessage: readonly (readonly [RegExp, FailureCode])[] = [
+  [/untrusted signing certificate|certificate.*(not trusted|chain)|unable to verify.*certificate/i, 'trust_anchor'],
+  [/(trust anchor|profile).*(disabled|not enabled|inactive)/i, 'profile_disabled'],
+  [/roleSessionName/, 'session_name'],
+  [/signature expired|signature not yet current|request.*(expired|too skewed)|clock skew/i, 'clock_skew'],
+]
+
+const byCode: Readonly<Record<string, FailureCode>> = {
+  ExpiredToken: 'expired_token',
+  IDPCommunicationError: 'idp_communication',
+  InvalidIdentityToken: 'invalid_identity_token',
+  IDPRejectedClaim: 'idp_rejected_claim',
+  RegionDisabled: 'region_disabled',
+  RequestExpired: 'clock_skew',
+  RequestTimeTooSkewed: 'clock_skew',
+  Throttling: 'throttled',
+  ThrottledException: 'throttled',
+  TooManyRequests: 'throttled',
+  RequestLimitExceeded: 'throttled',
+  AccessDenied: 'access_denied',
+  ResourceNotFound: 'not_found',
+}
+
+function classify({ status, code, message }: Refusal): FailureCode {
+  const told = byMessage.find(([pattern]) => pattern.test(message))
+  const named = byCode[code.replace(/Exception$/, '')] ?? byCode[code]
+  // A code that names its cause outranks the wording; AccessDenied says little, so there the wording decides.
+  if (named !== undefined && named !== 'access_denied') return named
+  if (status < 500 && told !== undefined) return told[1]
+  if (status === 429 || /rate exceeded/i.test(message)) return 'throttled'
+  if (status >= 500) return 'aws_unavailable'
+  if (named !== undefined) return named
+  if (status === 403) return 'access_denied'
+  if (status === 404) return 'not_found'
+  return 'validation'
+}
+
+/** Names the failure behind a refusal. `skewSeconds` is how far this machine's clock is from AWS's, where that was news. */
+export function refusalFailure(
+  refusal: Refusal,
+  skewSeconds: number | undefined,
+  facts: Readonly<Record<string, string | number>>,
+): Failure {
+  const { service, status, message } = refusal
+  const found = classify(refusal)
+  // Five minutes are what AWS tolerates in a signature; beyond that every other reason is moot.
+  const code =
+    status < 500 && found !== 'throttled' && skewSeconds !== undefined && Math.abs(skewSeconds) > 300
+      ? 'clock_skew'
+      : found
+  const skewed =
+    code === 'clock_skew' && skewSeconds !== undefined
+      ? ` (AWS's clock differs from this one by ${Math.round(skewSeconds)} s)`
+      : ''
+  const retryAfter = Number(refusal.retryAfter)
+  return failure(code, `${service} refused with ${status} ${refusal.code}: ${message || 'no message'}${skewed}`, {
+    retryAfterSeconds: retryAfter > 0 ? retryAfter : undefined,
+    facts: skewSeconds === undefined ? facts : { ...facts, clock_skew_seconds: Math.round(skewSeconds) },
+  })
+}

@@ -1,0 +1,141 @@
+// The command table, the help texts, and the way from argv to a command.
+import { parseArgs } from 'node:util'
+import { nearest } from '../config/mistakes.ts'
+import { errorText, failure } from '../core/errors.ts'
+import { type Command, type Io, parseOptions, type Values } from './command.ts'
+
+/** Commands by name. Each is loaded when it is called: `credential-process` must not pay for the daemon. */
+export const commands: Readonly<Record<string, { readonly summary: string; readonly load: () => Promise<Command> }>> = {
+  run: { summary: 'run the daemon', load: async () => (await import('./run.ts')).run },
+  once: {
+    summary: 'get credentials of every profile once, and exit',
+    load: async () => (await import('./once.ts')).once,
+  },
+  exec: {
+    summary: 'run one command with credentials, and nothing left behind',
+    load: async () => (await import('./exec.ts')).exec,
+  },
+  check: {
+    summary: 'check the configuration and print what it means',
+    load: async () => (await import('./check.ts')).check,
+  },
+  demo: {
+    summary: 'the whole world on this machine, nothing to install',
+    load: async () => (await import('./demo.ts')).demo,
+  },
+  status: {
+    summary: "the running daemon's identities, profiles and problems",
+    load: async () => (await import('./status.ts')).status,
+  },
+  wait: {
+    summary: 'wait until the running daemon has credentials',
+    load: async () => (await import('./wait.ts')).wait,
+  },
+  healthcheck: {
+    summary: 'exit 0 when the running daemon is ready (ECS, Docker)',
+    load: async () => (await import('./healthcheck.ts')).healthcheck,
+  },
+  refresh: {
+    summary: 'have the running daemon renew credentials now',
+    load: async () => (await import('./refresh.ts')).refresh,
+  },
+  reload: {
+    summary: 'have the running daemon load its configuration again',
+    load: async () => (await import('./reload.ts')).reload,
+  },
+  'credential-process': {
+    summary: "print credentials for AWS's credential_process",
+    load: async () => (await import('./credential-process.ts')).credentialProcess,
+  },
+  env: {
+    summary: 'print the environment that points SDKs at the daemon',
+    load: async () => (await import('./env.ts')).env,
+  },
+  svid: { summary: 'show the X.509-SVIDs that the agent gives', load: async () => (await import('./svid.ts')).svid },
+  jwt: { summary: 'print a JWT-SVID', load: async () => (await import('./jwt.ts')).jwt },
+  bundle: {
+    summary: 'print the trust bundles that the agent gives',
+    load: async () => (await import('./bundle.ts')).bundle,
+  },
+}
+
+const overview = (): string => {
+  const width = Math.max(...Object.keys(commands).map((name) => name.length))
+  const rows = Object.entries(commands).map(([name, { summary }]) => `  ${name.padEnd(width)}  ${summary}`)
+  return `svidecar: SPIFFE identities in, AWS credentials out.\n\nUsage: svidecar COMMAND [options]\n\n${rows.join('\n')}\n\n  --help     this text, or a command's: svidecar COMMAND --help\n  --version  version, commit and Node.js\n\nExample: svidecar run --config /etc/svidecar/config.yaml\n`
+}
+
+const commandHelp = (name: string, command: Command): string => {
+  const spelled = Object.entries(command.options).map(
+    ([option, { type, short, value, help }]) =>
+      [
+        `${short === undefined ? '' : `-${short}, `}--${option}${type === 'string' ? ` ${value ?? 'VALUE'}` : ''}`,
+        help,
+      ] as const,
+  )
+  const width = Math.max(0, ...spelled.map(([option]) => option.length))
+  const rows = spelled.map(([option, help]) => `  ${option.padEnd(width)}  ${help}`)
+  return `svidecar ${name}: ${command.summary}.\n\nUsage: svidecar ${name} ${command.usage}\n${command.details === '' ? '' : `\n${command.details}\n`}${rows.length === 0 ? '' : `\n${rows.join('\n')}\n`}\nExample: ${command.example}\n`
+}
+
+/** Runs what the arguments say; resolves with the exit status. Throws a Failure: usage for wrong arguments. */
+export async function cli(args: readonly string[], io: Io): Promise<number> {
+  const [name, ...rest] = args
+  if (name === undefined || name === '--help' || name === '-h' || name === 'help') {
+    const asked = name === 'help' ? rest[0] : undefined
+    if (asked !== undefined) return cli([asked, '--help'], io)
+    const print = name === undefined ? io.err : io.out
+    print(overview())
+    return name === undefined ? 2 : 0
+  }
+  if (name === '--version' || name === 'version') {
+    io.out(`svidecar ${io.version} (${io.commit}, Node.js ${process.version})\n`)
+    return 0
+  }
+  const entry = Object.hasOwn(commands, name) ? commands[name] : undefined
+  if (entry === undefined) {
+    const near = nearest(name, Object.keys(commands))
+    throw failure(
+      'usage',
+      `there is no command ${JSON.stringify(name)}${near === undefined ? '' : `; did you mean ${near}?`}`,
+      { remedy: '`svidecar --help` lists them.' },
+    )
+  }
+  const command = await entry.load()
+  const { values, positionals } = parse(name, command, rest)
+  if (values['help'] === true) {
+    io.out(commandHelp(name, command))
+    return 0
+  }
+  const { names, more } = command.positionals
+  if (positionals.length > names.length && more === undefined)
+    throw failure('usage', `svidecar ${name} does not take ${JSON.stringify(positionals[names.length])}`, {
+      remedy: `See svidecar ${name} --help.`,
+    })
+  return command.run(values, positionals, io)
+}
+
+function parse(
+  name: string,
+  command: Command,
+  args: readonly string[],
+): { values: Values; positionals: readonly string[] } {
+  try {
+    const { values, positionals } = parseArgs({
+      args: [...args],
+      options: parseOptions(command),
+      allowPositionals: true,
+      strict: true,
+    })
+    return { values: values as Values, positionals }
+  } catch (error) {
+    // Node's sentence goes on with advice about '--' that helps nobody here.
+    const wrong = /Unknown option '([^']+)'/.exec(errorText(error))?.[1]
+    const near = wrong === undefined ? undefined : nearest(wrong.replace(/^-+/, ''), Object.keys(command.options))
+    const message =
+      wrong === undefined
+        ? errorText(error)
+        : `svidecar ${name} has no option ${wrong}${near === undefined ? '' : `; did you mean --${near}?`}`
+    throw failure('usage', message, { remedy: `See svidecar ${name} --help.` })
+  }
+}

@@ -1,0 +1,29 @@
+// Loading the configuration for a command, and finding the daemon that runs with it.
+import type { Config } from '../config/config.ts'
+import { loadConfig } from '../config/load.ts'
+import { defaultRuntimeDir, type Surroundings } from '../config/resolve.ts'
+import { type Io, textOf, type Values } from './command.ts'
+
+export const surroundings = (io: Io): Surroundings => ({
+  env: io.env,
+  uid: process.getuid?.(),
+  terminal: process.stderr.isTTY === true,
+})
+
+/** The configuration of --config and the environment; --runtime-dir goes before it. Throws config_invalid. */
+export async function configuration(values: Values, io: Io): Promise<Config> {
+  const config = await loadConfig(textOf(values, 'config'), surroundings(io))
+  const runtimeDir = textOf(values, 'runtime-dir')
+  return runtimeDir === undefined ? config : { ...config, runtimeDir }
+}
+
+/**
+ * Where a client command looks for the daemon: --runtime-dir, else what a file named by --config says, else the
+ * default. A client need not be able to read the daemon's configuration.
+ */
+export async function runtimeDir(values: Values, io: Io): Promise<string> {
+  const given = textOf(values, 'runtime-dir')
+  if (given !== undefined) return given
+  if (textOf(values, 'config') !== undefined) return (await configuration(values, io)).runtimeDir
+  return defaultRuntimeDir(surroundings(io))
+}

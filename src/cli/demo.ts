@@ -1,0 +1,36 @@
+// svidecar demo: starts the demo that lies beside this bundle.
+import { spawn } from 'node:child_process'
+import { existsSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { failure } from '../core/errors.ts'
+import { type Command, textOf } from './command.ts'
+
+export const demo: Command = {
+  summary: 'the whole world on this machine, nothing to install',
+  usage: '[options]',
+  options: {
+    for: {
+      type: 'string',
+      value: 'DURATION',
+      help: 'End after this time: exit 0 only if every call succeeded and both kinds of rotation were seen.',
+    },
+  },
+  positionals: { names: [] },
+  details:
+    'A development SPIFFE agent, a development AWS that verifies every signature, the daemon, and a real AWS SDK that calls through it.',
+  example: 'svidecar demo --for 30s',
+  async run(values, _positionals, io) {
+    const file = join(dirname(process.argv[1] ?? ''), 'demo.cjs')
+    if (!existsSync(file))
+      throw failure('usage', 'this build has no demo', { remedy: 'The npm package has one: npx svidecar demo.' })
+    const limit = textOf(values, 'for')
+    const child = spawn(process.execPath, [file, ...(limit === undefined ? [] : ['--for', limit])], {
+      stdio: 'inherit',
+      env: io.env,
+    })
+    // Ctrl-C reaches the child from the terminal; what comes to this process alone is passed on.
+    void io.nextSignal(['SIGTERM']).then((name) => child.kill(name))
+    void io.nextSignal(['SIGINT'])
+    return new Promise((resolve) => child.once('exit', (code) => resolve(code ?? 1)))
+  },
+}

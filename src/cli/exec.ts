@@ -1,0 +1,188 @@
+// svidecar exec: a daemon for the life of one command, or a running one's environment for it.
+import { spawn } from 'node:child_process'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { constants, tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { Config } from '../config/config.ts'
+import { errorText, failure, systemCode } from '../core/errors.ts'
+import { createCell } from '../core/source.ts'
+import { ask, consumerSocket, refused } from './client.ts'
+import { type Command, configOption, type Io, runtimeDirOption, textOf, type Values } from './command.ts'
+import { configuration, runtimeDir } from './configuration.ts'
+import { parseDuration } from './duration.ts'
+import { waitUntilReady } from './wait.ts'
+
+type Environment = Readonly<Record<string, string | undefined>>
+
+// What an SDK would follow instead of the endpoint, found in the environment or in files.
+const hidden = [
+  'AWS_ACCESS_KEY_ID',
+  'AWS_SECRET_ACCESS_KEY',
+  'AWS_SESSION_TOKEN',
+  'AWS_SECURITY_TOKEN',
+  'AWS_CREDENTIAL_EXPIRATION',
+  'AWS_PROFILE',
+  'AWS_DEFAULT_PROFILE',
+  'AWS_ROLE_ARN',
+  'AWS_ROLE_SESSION_NAME',
+  'AWS_WEB_IDENTITY_TOKEN_FILE',
+  'AWS_CONTAINER_CREDENTIALS_RELATIVE_URI',
+  'AWS_CONTAINER_AUTHORIZATION_TOKEN',
+]
+
+/** The child's environment: the endpoint for every SDK, nothing that would win over it, and no proxy in between. */
+export function childEnvironment(own: Environment, pointing: Environment): Environment {
+  const kept = Object.fromEntries(Object.entries(own).filter(([name]) => !hidden.includes(name)))
+  const noProxy = own['NO_PROXY'] ?? own['no_proxy']
+  const proxied = ['HTTP_PROXY', 'http_proxy', 'ALL_PROXY', 'all_proxy'].some((name) => own[name])
+  return {
+    ...kept,
+    AWS_CONFIG_FILE: '/dev/null',
+    AWS_SHARED_CREDENTIALS_FILE: '/dev/null',
+    ...pointing,
+    ...(own['AWS_REGION'] ? { AWS_REGION: own['AWS_REGION'] } : {}),
+    ...(proxied
+      ? {
+          NO_PROXY: ['127.0.0.1', noProxy].filter(Boolean).join(','),
+          no_proxy: ['127.0.0.1', noProxy].filter(Boolean).join(','),
+        }
+      : {}),
+  }
+}
+
+/** Runs the command; signals go to it, its status comes back (128 and the signal's number if one killed it). */
+async function supervise(words: readonly string[], env: Environment, io: Io): Promise<number> {
+  const [command = '', ...args] = words
+  const child = spawn(command, args, { stdio: 'inherit', env: env as NodeJS.ProcessEnv })
+  const ended = new Promise<number>((resolve, reject) => {
+    child.once('exit', (code, signal) => resolve(code ?? 128 + (signal === null ? 0 : constants.signals[signal])))
+    child.once('error', (error) =>
+      reject(
+        failure(
+          'usage',
+          `cannot run ${command}: ${systemCode(error) === 'ENOENT' ? 'no such command' : errorText(error)}`,
+          { remedy: '' },
+        ),
+      ),
+    )
+  })
+  let over = false
+  const pass = async () => {
+    while (!over) {
+      const signal = await io.nextSignal(['SIGTERM', 'SIGINT', 'SIGHUP', 'SIGQUIT'])
+      // A terminal's Ctrl-C went to the whole group, the child included.
+      if (!((signal === 'SIGINT' || signal === 'SIGQUIT') && process.stdin.isTTY)) child.kill(signal)
+    }
+  }
+  void pass()
+  return ended.finally(() => {
+    over = true
+  })
+}
+
+function chooseProfile(config: Config, wanted: string | undefined): string {
+  const names = config.profiles.map(({ name }) => name)
+  const chosen = wanted ?? (names.length === 1 ? names[0] : names.find((name) => name === 'default'))
+  if (chosen === undefined || !names.includes(chosen))
+    throw failure(
+      'usage',
+      wanted === undefined
+        ? `there are several profiles: ${names.join(', ')}`
+        : `there is no profile ${JSON.stringify(wanted)}`,
+      { remedy: `Say which with --profile: ${names.join(', ')}.` },
+    )
+  return chosen
+}
+
+async function withOwnDaemon(words: readonly string[], values: Values, timeoutMs: number, io: Io): Promise<number> {
+  const configured = await configuration(values, io)
+  const profile = chooseProfile(configured, textOf(values, 'profile'))
+  const directory = await mkdtemp(join(tmpdir(), 'svidecar-exec-'))
+  try {
+    const config: Config = {
+      ...configured,
+      profiles: configured.profiles.filter(({ name }) => name === profile).map((one) => ({ ...one, required: true })),
+      consumers: [{ name: 'exec', profiles: [profile], audiences: [], mode: 0o400 }],
+      containerEndpoint: { listen: { host: '127.0.0.1', port: 0 }, hostNames: [] },
+      imdsEndpoints: [],
+      metricsEndpoint: undefined,
+      statusEndpoint: undefined,
+      runtimeDir: directory,
+      shutdownGraceMs: 0,
+      // The command's own output matters here: only what is wrong is said, unless more was asked for.
+      log: { ...configured.log, level: configured.log.level === 'info' ? 'warn' : configured.log.level },
+    }
+    const { startDaemon } = await import('../daemon/daemon.ts')
+    const ready = createCell(false)
+    const daemon = await startDaemon({
+      config,
+      load: async () => config,
+      clock: io.clock,
+      random: Math.random,
+      env: {},
+      version: io.version,
+      commit: io.commit,
+      listener: (event) => event.type === 'credentials.fresh' && ready.set(true),
+    })
+    try {
+      const limit = new AbortController()
+      const stopped = io.nextSignal(['SIGTERM', 'SIGINT'])
+      const outcome = await Promise.race([
+        ready.next(false, limit.signal).then(() => 'ready' as const),
+        io.clock.sleep(timeoutMs, limit.signal).then(() => 'late' as const),
+        stopped,
+      ])
+      limit.abort()
+      if (outcome === 'late') {
+        const problem = daemon.status().problems[0]
+        throw failure(
+          problem?.code ?? 'not_ready',
+          `no credentials within ${timeoutMs / 1000} s${problem === undefined ? '' : `: ${problem.message}`}`,
+          { remedy: problem?.remedy },
+        )
+      }
+      if (outcome !== 'ready') return 128 + constants.signals[outcome]
+      const reply = await ask(join(directory, 'exec.sock'), 'GET', '/v1/environment')
+      return await supervise(words, childEnvironment(io.env, JSON.parse(reply.body) as Environment), io)
+    } finally {
+      await daemon.stop('the command has ended')
+    }
+  } finally {
+    await rm(directory, { recursive: true, force: true })
+  }
+}
+
+export const exec: Command = {
+  summary: 'run one command with credentials, and nothing left behind',
+  usage: '[options] -- COMMAND [ARGUMENT …]',
+  options: {
+    config: configOption,
+    'runtime-dir': runtimeDirOption,
+    profile: { type: 'string', value: 'NAME', help: 'The profile. Default: the only one, or default.' },
+    consumer: { type: 'string', value: 'NAME', help: 'Start no daemon: use the running one as this consumer.' },
+    timeout: { type: 'string', value: 'DURATION', help: 'How long to wait for the first credentials. Default 60s.' },
+  },
+  positionals: { names: [], more: true },
+  details:
+    'The environment of the command points every SDK at an endpoint and carries no key; credentials are renewed as long as it runs.',
+  example: 'svidecar exec -- aws sts get-caller-identity',
+  async run(values, words, io) {
+    if (words.length === 0)
+      throw failure('usage', 'svidecar exec needs a command after --', {
+        remedy: 'Such as: svidecar exec -- aws sts get-caller-identity.',
+      })
+    const timeoutMs = parseDuration(textOf(values, 'timeout') ?? '60s', 'timeout')
+    const consumer = textOf(values, 'consumer')
+    if (consumer === undefined) return withOwnDaemon(words, values, timeoutMs, io)
+    const directory = await runtimeDir(values, io)
+    await waitUntilReady(directory, values, timeoutMs, io)
+    const profile = textOf(values, 'profile')
+    const reply = await ask(
+      consumerSocket(directory, consumer),
+      'GET',
+      `/v1/environment${profile === undefined ? '' : `/${profile}`}`,
+    )
+    if (reply.status !== 200) throw refused(reply)
+    return supervise(words, childEnvironment(io.env, JSON.parse(reply.body) as Environment), io)
+  },
+}

@@ -1,0 +1,58 @@
+// Reports as text for people.
+import type { StatusReport } from '../core/health.ts'
+
+/** Columns that line up, two spaces apart. */
+export function table(rows: readonly (readonly string[])[]): string {
+  const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)))
+  return rows
+    .map(
+      (row) =>
+        `${row
+          .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+          .join('  ')
+          .trimEnd()}\n`,
+    )
+    .join('')
+}
+
+/** "41 s", "12 min", "3 h 5 min". */
+export function span(seconds: number): string {
+  if (seconds < 120) return `${Math.max(0, Math.round(seconds))} s`
+  const minutes = Math.round(seconds / 60)
+  return minutes < 120 ? `${minutes} min` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`
+}
+
+/** The status report, with what is wrong last, where a terminal leaves the eye. */
+export function renderStatus(report: StatusReport): string {
+  const now = Date.parse(report.now)
+  const until = (iso: string | undefined) => (iso === undefined ? '' : span((Date.parse(iso) - now) / 1000))
+  const identities = table([
+    ['IDENTITY', 'STATE', 'SPIFFE ID', 'ENDS IN'],
+    ...report.identities.map((identity) => [
+      identity.name,
+      identity.status === 'ready' && !identity.connected ? 'ready, agent away' : identity.status,
+      identity.spiffeId ?? '-',
+      until(identity.notAfter) || '-',
+    ]),
+  ])
+  const profiles = table([
+    ['PROFILE', 'STATE', 'ACCESS KEY', 'ENDS IN', 'RENEWED IN', 'ROLE'],
+    ...report.profiles.map((profile) => [
+      profile.name,
+      profile.status,
+      profile.accessKeyId ?? '-',
+      profile.remainingSeconds === undefined ? '-' : span(profile.remainingSeconds),
+      until(profile.nextRefresh) || '-',
+      profile.roleArn,
+    ]),
+  ])
+  const listeners = table(Object.entries(report.listeners).map(([name, address]) => [name, address]))
+  const problems = report.problems.map(
+    ({ subject, message, remedy, since, code }) =>
+      `  ${subject}, for ${span((now - Date.parse(since)) / 1000)}: ${message} [${code}]\n    ${remedy}\n`,
+  )
+  const verdict = report.ready
+    ? 'ready'
+    : `not ready: no valid credentials for ${report.missing.join(', ') || 'any profile'}`
+  return `svidecar ${report.version}, pid ${report.pid}: ${verdict}\n\n${identities}\n${profiles}\n${listeners}${problems.length === 0 ? '' : `\nPROBLEMS\n${problems.join('')}`}`
+}

@@ -1,0 +1,61 @@
+// All mistakes of a configuration at once, each with its place and, for a wrong key, the nearest right one.
+import { type Failure, failure } from '../core/errors.ts'
+
+export type Path = readonly (string | number)[]
+
+export interface Mistake {
+  readonly path: Path
+  readonly message: string
+  /** The mistake is about the key itself, not its value. */
+  readonly key?: boolean | undefined
+}
+
+export interface Place {
+  readonly line: number
+  readonly column: number
+}
+
+/** Where things stand in the text that was read. */
+export type Locate = (path: Path, key: boolean) => Place | undefined
+
+const spell = (path: Path): string =>
+  path
+    .map((part) => (typeof part === 'number' ? `[${part}]` : `.${part}`))
+    .join('')
+    .replace(/^\./, '')
+
+/** One Failure that lists every mistake with file, line and column. */
+export function mistakesFailure(origin: string, mistakes: readonly Mistake[], locate: Locate): Failure {
+  const lines = mistakes.map(({ path, message, key = false }) => {
+    const place = locate(path, key)
+    return {
+      place,
+      line: `${origin}${place === undefined ? '' : `:${place.line}:${place.column}`}: ${path.length === 0 ? '' : `${spell(path)}: `}${message}`,
+    }
+  })
+  lines.sort((a, b) => (a.place?.line ?? 0) - (b.place?.line ?? 0) || (a.place?.column ?? 0) - (b.place?.column ?? 0))
+  return failure('config_invalid', lines.map(({ line }) => line).join('\n'))
+}
+
+/** The candidate that a person most likely meant, or undefined when none is near. */
+export function nearest(word: string, candidates: readonly string[]): string | undefined {
+  const scored = candidates.map((candidate) => ({
+    candidate,
+    distance: editDistance(word.toLowerCase().replaceAll('-', '_'), candidate),
+  }))
+  scored.sort((a, b) => a.distance - b.distance)
+  const best = scored[0]
+  return best !== undefined && best.distance <= Math.max(2, Math.floor(word.length / 3)) ? best.candidate : undefined
+}
+
+/** Levenshtein's distance. */
+function editDistance(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, index) => index)
+  for (const [i, one] of [...a].entries()) {
+    const next = [i + 1]
+    for (const [j, other] of [...b].entries())
+      next.push(Math.min((next[j] ?? 0) + 1, (row[j + 1] ?? 0) + 1, (row[j] ?? 0) + (one === other ? 0 : 1)))
+    row = next
+  }
+  return row[b.length] ?? 0
+}

@@ -1,0 +1,56 @@
+// Every way in which something can be wrong, as values: a code to match on, a sentence, a remedy, how to retry.
+import { failures } from './failures.ts'
+
+/** 'now': at once, once or twice · 'soon': seconds · 'slow': half a minute to five minutes · 'never': only after a change. */
+export type Retry = 'now' | 'soon' | 'slow' | 'never'
+
+export type FailureCode = keyof typeof failures
+
+export interface Failure extends Error {
+  readonly code: FailureCode
+  readonly remedy: string
+  readonly retry: Retry
+  /** What the other side asked for. */
+  readonly retryAfterSeconds?: number
+  /** Printable facts for the log line: never a secret. */
+  readonly facts?: Readonly<Record<string, string | number>>
+}
+
+export interface FailureDetails {
+  readonly remedy?: string | undefined
+  readonly retry?: Retry | undefined
+  readonly retryAfterSeconds?: number | undefined
+  readonly facts?: Readonly<Record<string, string | number>> | undefined
+  readonly cause?: unknown
+}
+
+/** Makes a Failure. Remedy and retry come from the table unless the case at hand knows better. */
+export function failure(code: FailureCode, message: string, details: FailureDetails = {}): Failure {
+  const { remedy, retry, retryAfterSeconds, facts, cause } = details
+  return Object.assign(new Error(message, cause === undefined ? undefined : { cause }), {
+    code,
+    remedy: remedy ?? failures[code].remedy,
+    retry: retry ?? failures[code].retry,
+    ...(retryAfterSeconds === undefined ? {} : { retryAfterSeconds }),
+    ...(facts === undefined ? {} : { facts }),
+  })
+}
+
+/** True for what failure() made: the code is one of the table's. */
+export const isFailure = (error: unknown): error is Failure =>
+  error instanceof Error && 'code' in error && typeof error.code === 'string' && Object.hasOwn(failures, error.code)
+
+/** A Failure as it is, anything else as an `internal` one with its text: for the places that must go on. */
+export const toFailure = (error: unknown): Failure =>
+  isFailure(error) ? error : failure('internal', errorText(error), { cause: error })
+
+/** The text of anything that was thrown. */
+export const errorText = (error: unknown): string => (error instanceof Error ? error.message : String(error))
+
+/** A system error's code, such as ENOENT. */
+export const systemCode = (error: unknown): string | undefined =>
+  error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined
+
+/** One sentence for a person: what happened and what to do. */
+export const sentence = (of: { message: string; remedy: string }): string =>
+  of.remedy === '' ? of.message : `${of.message.replace(/[.:]?$/, '.')} ${of.remedy}`

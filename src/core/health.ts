@@ -1,0 +1,56 @@
+// What is not right, since when, and what to do about it: the shape that status, probes and systemd share.
+import type { FailureCode } from './errors.ts'
+
+export interface Problem {
+  /** What it is about: "identity default", "profile app", "configuration". */
+  readonly subject: string
+  readonly code: FailureCode
+  readonly message: string
+  readonly remedy: string
+  /** ISO time. */
+  readonly since: string
+  /** Where the documentation says more. */
+  readonly runbook: string
+}
+
+export interface HealthReport {
+  /** Every required profile has credentials that are valid now. */
+  readonly ready: boolean
+  /** Every required profile has had credentials once. Never goes back. */
+  readonly started: boolean
+  /** Required profiles without valid credentials. */
+  readonly missing: readonly string[]
+}
+
+export interface IdentityReport {
+  readonly name: string
+  readonly status: 'waiting' | 'ready' | 'withdrawn'
+  readonly connected: boolean
+  readonly spiffeId?: string
+  readonly serial?: string
+  readonly notAfter?: string
+}
+
+export interface ProfileReport {
+  readonly name: string
+  readonly required: boolean
+  readonly identity: string
+  readonly method: string
+  readonly roleArn: string
+  readonly status: 'empty' | 'fresh' | 'stale' | 'expired'
+  readonly accessKeyId?: string
+  readonly expiration?: string
+  readonly remainingSeconds?: number
+  readonly nextRefresh?: string
+  readonly exchanges: { readonly succeeded: number; readonly failed: number }
+}
+
+export interface StatusReport extends HealthReport {
+  readonly version: string
+  readonly now: string
+  readonly pid: number
+  readonly identities: readonly IdentityReport[]
+  readonly profiles: readonly ProfileReport[]
+  readonly listeners: Readonly<Record<string, string>>
+  readonly problems: readonly Problem[]
+}

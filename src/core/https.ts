@@ -1,0 +1,133 @@
+// One HTTP call to a far service, with a deadline of our own: it destroys the request, so that a peer that
+// hangs, trickles or never ends is over in time.
+import { type ClientRequest, Agent as HttpAgent, request as httpRequest, type IncomingMessage } from 'node:http'
+import { Agent as HttpsAgent, request as httpsRequest } from 'node:https'
+import { rootCertificates } from 'node:tls'
+import type { Clock } from './clock.ts'
+import { errorText, type Failure, failure, isFailure, systemCode } from './errors.ts'
+
+export interface Call {
+  readonly url: URL
+  readonly method: 'GET' | 'POST'
+  readonly headers: Readonly<Record<string, string>>
+  readonly body: string | Uint8Array
+  /** PEM of private CAs to trust besides the public ones. */
+  readonly ca?: string | undefined
+}
+
+export interface Reply {
+  readonly status: number
+  /** Lower-case names; of repeated headers the joined value. */
+  readonly headers: Readonly<Record<string, string>>
+  readonly body: Buffer
+  /** The reply's Date header, wall clock in milliseconds: the other side's idea of now. */
+  readonly date: number | undefined
+  /** Boot clock when the request began: what the reply says was true no earlier than this. */
+  readonly sentAt: number
+  /** Wall clock of this machine when the reply's head came. */
+  readonly receivedAt: number
+}
+
+const connectMs = 3_000
+const totalMs = 10_000
+const maxReplyBytes = 1 << 20
+
+const tlsCode = /^(ERR_TLS|ERR_SSL|EPROTO|CERT_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO_|HOSTNAME_MISMATCH)/
+
+function explain(error: unknown, url: URL): Failure {
+  if (isFailure(error)) return error
+  const code = systemCode(error) ?? ''
+  return failure(tlsCode.test(code) ? 'tls' : 'network', `cannot reach ${url.host}: ${errorText(error) || code}`, {
+    cause: error,
+  })
+}
+
+/**
+ * Makes the call: 3 s to connect, 10 s in all, at most 1 MiB of reply. HTTPS goes through the proxy that
+ * HTTPS_PROXY names, unless NO_PROXY excludes the host; plain http never does. Throws a Failure: network, tls, timeout, reply_invalid;
+ * or the signal's reason.
+ */
+export async function callHttps(call: Call, clock: Clock, signal: AbortSignal): Promise<Reply> {
+  signal.throwIfAborted()
+  const sentAt = clock.boot()
+  const timers = new AbortController()
+  const secure = call.url.protocol === 'https:'
+  // proxyEnv makes the agent honour HTTPS_PROXY and NO_PROXY; one agent a call, as calls are half an hour apart.
+  const agent = secure
+    ? new HttpsAgent({
+        proxyEnv: process.env,
+        ...(call.ca === undefined ? {} : { ca: [...rootCertificates, call.ca] }),
+      })
+    : new HttpAgent()
+  try {
+    return await new Promise<Reply>((resolve, reject) => {
+      const request = (secure ? httpsRequest : httpRequest)(call.url, {
+        agent,
+        method: call.method,
+        headers: { ...call.headers, 'content-length': Buffer.byteLength(call.body) },
+      })
+      const give = (error: unknown) => {
+        reject(explain(error, call.url))
+        request.destroy()
+      }
+      const abort = () => {
+        reject(signal.reason)
+        request.destroy()
+      }
+      signal.addEventListener('abort', abort, { once: true })
+      timers.signal.addEventListener('abort', () => signal.removeEventListener('abort', abort))
+      const limit = (ms: number, message: string, stop: AbortSignal) =>
+        clock.sleep(ms, stop).then(
+          () => give(failure('timeout', message)),
+          () => {},
+        )
+      limitConnect(request, secure, (stop) =>
+        limit(connectMs, `cannot connect to ${call.url.host} within 3 s`, AbortSignal.any([stop, timers.signal])),
+      )
+      void limit(totalMs, `${call.url.host} did not finish its answer within 10 s`, timers.signal)
+      request.once('error', give)
+      request.once('response', (response) => {
+        const receivedAt = clock.now()
+        collect(response, call.url).then((body) => resolve(toReply(response, body, sentAt, receivedAt)), give)
+      })
+      request.end(call.body)
+    })
+  } finally {
+    timers.abort()
+    agent.destroy()
+  }
+}
+
+function limitConnect(request: ClientRequest, secure: boolean, limit: (stop: AbortSignal) => Promise<void>): void {
+  const connected = new AbortController()
+  request.once('socket', (socket) => {
+    socket.once(secure ? 'secureConnect' : 'connect', () => connected.abort())
+  })
+  void limit(connected.signal)
+}
+
+async function collect(response: IncomingMessage, url: URL): Promise<Buffer> {
+  const chunks: Buffer[] = []
+  let bytes = 0
+  for await (const chunk of response as AsyncIterable<Buffer>) {
+    bytes += chunk.length
+    if (bytes > maxReplyBytes) throw failure('reply_invalid', `${url.host} answered with more than 1 MiB`)
+    chunks.push(chunk)
+  }
+  return Buffer.concat(chunks)
+}
+
+function toReply(response: IncomingMessage, body: Buffer, sentAt: number, receivedAt: number): Reply {
+  const headers: Record<string, string> = {}
+  for (const [name, value] of Object.entries(response.headers))
+    headers[name] = Array.isArray(value) ? value.join(', ') : (value ?? '')
+  const date = Date.parse(headers['date'] ?? '')
+  return {
+    status: response.statusCode ?? 0,
+    headers,
+    body,
+    date: Number.isNaN(date) ? undefined : date,
+    sentAt,
+    receivedAt,
+  }
+}

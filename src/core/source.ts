@@ -1,0 +1,67 @@
+// A value that changes. Whoever reads it gets the newest one; nobody queues.
+import type { Clock } from './clock.ts'
+import { linked } from './run.ts'
+
+export interface Source<T> {
+  readonly current: T
+  /** Resolves once `current !== seen`; rejects with `signal.reason`. */
+  next(seen: T, signal: AbortSignal): Promise<T>
+}
+
+export interface Cell<T> extends Source<T> {
+  /** Swaps the whole value. Setting what is there already wakes nobody. */
+  set(value: T): void
+}
+
+/** A source with a handle to change it; the value is never undefined, because what is missing is a state of T. */
+export function createCell<T>(initial: T): Cell<T> {
+  let current = initial
+  const waiting = new Set<() => void>()
+  return {
+    get current() {
+      return current
+    },
+    set(value) {
+      if (value === current) return
+      current = value
+      const woken = [...waiting]
+      waiting.clear()
+      for (const wake of woken) wake()
+    },
+    next(seen, signal) {
+      if (signal.aborted) return Promise.reject(signal.reason)
+      if (current !== seen) return Promise.resolve(current)
+      return new Promise((resolve, reject) => {
+        const wake = () => {
+          signal.removeEventListener('abort', abort)
+          // Two changes may have cancelled each other out before anybody ran: then go on waiting.
+          if (current === seen) waiting.add(wake)
+          else resolve(current)
+        }
+        const abort = () => {
+          waiting.delete(wake)
+          reject(signal.reason)
+        }
+        waiting.add(wake)
+        signal.addEventListener('abort', abort, { once: true })
+      })
+    },
+  }
+}
+
+/** Waits for a change, but no longer than `ms` by the boot clock. Returns what is current then; rejects with `signal.reason`. */
+export async function nextWithin<T>(
+  source: Source<T>,
+  seen: T,
+  ms: number,
+  clock: Clock,
+  signal: AbortSignal,
+): Promise<T> {
+  const either = linked(signal)
+  try {
+    await Promise.race([source.next(seen, either.signal), clock.sleep(ms, either.signal)])
+    return source.current
+  } finally {
+    either.stop()
+  }
+}

@@ -1,0 +1,154 @@
+// One profile's credentials: an exchange keeps them fresh, everybody else reads the newest state.
+import type { Credentials } from '../aws/credentials.ts'
+import type { Clock } from '../core/clock.ts'
+import { type Failure, toFailure } from '../core/errors.ts'
+import type { Emit, ProfileFacts } from '../core/events.ts'
+import { run, type Task } from '../core/run.ts'
+import { createCell, nextWithin, type Source } from '../core/source.ts'
+import type { Exchange } from '../exchange/exchange.ts'
+import { isAlive, refreshAt, retryDelay } from './refresh-policy.ts'
+
+/**
+ * Moved by: success → fresh; refreshAt → stale (still usable); the deadline → expired; drop() → empty. A failure
+ * changes only `failure`. Whoever gives credentials out compares their deadline with the boot clock, because
+ * a timer may be late after a suspend. `since` is the wall clock in milliseconds.
+ */
+export type CredentialState =
+  | { readonly status: 'empty'; readonly since: number; readonly failure?: Failure }
+  | {
+      readonly status: 'fresh'
+      readonly credentials: Credentials
+      readonly since: number
+      readonly refreshAt: number
+      readonly failure?: Failure
+    }
+  | { readonly status: 'stale'; readonly credentials: Credentials; readonly since: number; readonly failure?: Failure }
+  | { readonly status: 'expired'; readonly since: number; readonly failure?: Failure }
+
+export interface StoreOptions extends ProfileFacts {
+  readonly exchange: Exchange
+  readonly clock: Clock
+  readonly random: () => number
+  readonly emit: Emit
+}
+
+export interface Store {
+  readonly state: Source<CredentialState>
+  readonly run: Task
+  /** Ends a wait between attempts; good credentials that are not due are left alone. For a changed identity. */
+  nudge(): void
+  /** Makes an attempt now, or joins the one in flight; resolves with the state after it. */
+  refresh(signal: AbortSignal): Promise<CredentialState>
+  /** Forgets the credentials: the identity was withdrawn and the configuration says so. */
+  drop(failure: Failure): void
+}
+
+/** What may be given out at this instant, or undefined. */
+export const usable = (state: CredentialState, bootNow: number): Credentials | undefined =>
+  'credentials' in state && isAlive(state.credentials, bootNow) ? state.credentials : undefined
+
+/** Creates a store; run() is its only writer but for drop(). */
+export function createStore(options: StoreOptions): Store {
+  const { profile, method, exchange, clock, random, emit } = options
+  const state = createCell<CredentialState>({ status: 'empty', since: clock.now() })
+  // What a wait between attempts ends for besides its time; `finished` counts the attempts made.
+  const asked = createCell({ refreshes: 0, nudges: 0 })
+  const finished = createCell(0)
+  const set = (next: CredentialState) => state.set(Object.freeze(next))
+  let attempts = 0
+
+  async function attempt(signal: AbortSignal): Promise<number> {
+    const begun = clock.boot()
+    let failed: Failure
+    try {
+      const credentials = await exchange(signal)
+      attempts = 0
+      const due = refreshAt(credentials, random)
+      emit({ type: 'exchange.succeeded', profile, method, seconds: (clock.boot() - begun) / 1000 })
+      const { accessKeyId, roleArn, expiration, deadline } = credentials
+      emit({
+        type: 'credentials.fresh',
+        profile,
+        accessKeyId,
+        roleArn,
+        expiresAt: expiration,
+        deadline,
+        refreshAt: due,
+      })
+      set({ status: 'fresh', credentials, since: clock.now(), refreshAt: due })
+      return due - clock.boot()
+    } catch (error) {
+      signal.throwIfAborted()
+      failed = toFailure(error)
+    }
+    const held = usable(state.current, clock.boot())
+    const delay = retryDelay(failed, attempts, held === undefined ? 0 : held.deadline - clock.boot(), random)
+    emit({
+      type: 'exchange.failed',
+      profile,
+      method,
+      failure: failed,
+      seconds: (clock.boot() - begun) / 1000,
+      retryInSeconds: delay / 1000,
+      attempt: ++attempts,
+      ...(held === undefined ? {} : { expiresAt: held.expiration }),
+    })
+    set({ ...state.current, failure: failed })
+    return delay
+  }
+
+  const refresher: Task = async (signal) => {
+    for (;;) {
+      const before = asked.current
+      const delay = await attempt(signal)
+      finished.set(finished.current + 1)
+      const good = state.current.status === 'fresh'
+      // A refresh that was asked for during the attempt was answered by it; an identity that changed during a
+      // failed one was not.
+      let seen = good || asked.current.nudges === before.nudges ? asked.current : before
+      for (const due = clock.boot() + delay; clock.boot() < due; ) {
+        const next = await nextWithin(asked, seen, due - clock.boot(), clock, signal)
+        if (next.refreshes !== seen.refreshes || (next.nudges !== seen.nudges && !good)) break
+        seen = next
+      }
+      if (state.current.status === 'fresh' && clock.boot() >= state.current.refreshAt) {
+        emit({ type: 'credentials.stale', profile })
+        set({ status: 'stale', credentials: state.current.credentials, since: clock.now() })
+      }
+    }
+  }
+
+  const expirer: Task = async (signal) => {
+    for (;;) {
+      const { current } = state
+      if (!('credentials' in current)) await state.next(current, signal)
+      else if (isAlive(current.credentials, clock.boot()))
+        await nextWithin(state, current, current.credentials.deadline - clock.boot(), clock, signal)
+      else {
+        emit({ type: 'credentials.expired', profile })
+        set({
+          status: 'expired',
+          since: clock.now(),
+          ...(current.failure === undefined ? {} : { failure: current.failure }),
+        })
+      }
+    }
+  }
+
+  return {
+    state,
+    run: (signal) => run([refresher, expirer], signal),
+    nudge: () => asked.set({ ...asked.current, nudges: asked.current.nudges + 1 }),
+    async refresh(signal) {
+      const before = finished.current
+      asked.set({ ...asked.current, refreshes: asked.current.refreshes + 1 })
+      await finished.next(before, signal)
+      return state.current
+    },
+    drop(failure) {
+      emit({ type: 'credentials.dropped', profile, failure })
+      set({ status: 'empty', since: clock.now(), failure })
+      asked.set({ ...asked.current, refreshes: asked.current.refreshes + 1 })
+    },
+  }
+}

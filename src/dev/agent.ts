@@ -1,0 +1,165 @@
+// A SPIFFE agent for demos and tests: the Workload API on a socket, with the lifetimes and the moods one asks for.
+import { setTimeout as delay } from 'node:timers/promises'
+import { Server, ServerCredentials, status } from '@grpc/grpc-js'
+import type { Clock } from '../core/clock.ts'
+import { createCell, type Source } from '../core/source.ts'
+import { type Behaviour, createAgentService } from './agent-service.ts'
+import { listen } from './agent-socket.ts'
+import { type AgentCall, createAgentState, type Foreign } from './agent-state.ts'
+import type { Authority, JwtAlgorithm } from './authority.ts'
+import { createEntries, type Entry } from './entries.ts'
+import { createJwtSvids } from './jwt-svids.ts'
+import { healthService, workloadService } from './workload-definition.ts'
+
+export interface AgentOptions {
+  /** unix:///absolute/path or tcp://127.0.0.1:port, port 0 for any. */
+  address: string
+  authority: Authority
+  clock: Clock
+  x509TtlSeconds: number
+  jwtTtlSeconds: number
+  /** The `iss` of JWT-SVIDs; SPIRE leaves it out unless configured. */
+  jwtIssuer?: string
+  jwtAlgorithm?: JwtAlgorithm
+  entries?: Entry[]
+  random?: () => number
+}
+
+export interface Agent {
+  /** As asked for, with the real port for TCP. */
+  readonly address: string
+  /** By entry ID. */
+  readonly entries: readonly Entry[]
+  /** The last thousand RPCs of the Workload API. */
+  readonly calls: readonly AgentCall[]
+  readonly openStreams: number
+  addEntry(entry: Entry): void
+  updateEntry(id: string, change: Partial<Entry>): void
+  deleteEntry(id: string): void
+  /** DER roots and optionally JWT keys of another trust domain. */
+  federate(trustDomain: string, bundle: Buffer[], jwks?: { keys: object[] }): void
+  unfederate(trustDomain: string): void
+  /** A new leaf and key for every entry; resolves when they have been pushed. */
+  rotateNow(): Promise<void>
+  /** Sends the same X.509 state again, as SPIRE does; bundle streams get news only. */
+  push(): void
+  setBehaviour(behaviour: Behaviour): void
+  /** Ends open streams with OK. */
+  closeStreams(): void
+  /** Removes the socket and ends the streams: gracefully with UNAVAILABLE, or by cutting the connections. */
+  stop(how?: 'graceful' | 'abrupt'): Promise<void>
+}
+
+/** Starts the agent; every matching entry is served to every caller, since its socket lets in its owner only. */
+export async function startAgent(options: AgentOptions): Promise<Agent> {
+  if (process.env['NODE_ENV'] === 'production')
+    throw new Error('the dev agent gives identities to any caller: it does not run with NODE_ENV=production')
+  const { authority, clock, random = Math.random } = options
+  const behaviour = createCell<Behaviour>('serve')
+  const federated = new Map<string, Foreign>()
+  const calls: AgentCall[] = []
+  const jwts = createJwtSvids({ authority, clock, issuer: options.jwtIssuer, algorithm: options.jwtAlgorithm, random })
+  const entries = createEntries({
+    authority,
+    clock,
+    random,
+    x509TtlSeconds: options.x509TtlSeconds,
+    held: holding(behaviour),
+    changed: () => service.push(),
+  })
+
+  const state = createAgentState({ ...options, behaviour, entries, federated, jwts, calls })
+  const service = createAgentService(state)
+
+  // SPIRE has its JWT key in the bundle before the first token; the authority makes an RSA key when one is needed.
+  if (options.jwtAlgorithm)
+    await authority.issueJwt({
+      spiffeId: `spiffe://${authority.trustDomain}`,
+      audience: [],
+      ttlSeconds: 0,
+      algorithm: options.jwtAlgorithm,
+    })
+  for (const entry of options.entries ?? []) entries.add(entry)
+  await entries.settled()
+
+  const server = new Server()
+  server.addService(workloadService(), service.implementation)
+  server.addService(healthService(), {
+    Check: (_call: unknown, reply: (error: null, answer: object) => void) => reply(null, { status: 'SERVING' }),
+    Watch: (call: { write(answer: object): void }) => call.write({ status: 'SERVING' }),
+  })
+  const injector = server.createConnectionInjector(ServerCredentials.createInsecure())
+  const listener = await listen(options.address, (socket) => injector.injectConnection(socket)).catch(async (error) => {
+    await entries.stop()
+    throw error
+  })
+  const push = async () => {
+    await entries.settled()
+    await service.push()
+  }
+
+  const stop = async (how: 'graceful' | 'abrupt') => {
+    await entries.stop()
+    const closed = listener.close()
+    if (how === 'graceful') {
+      service.end({ code: status.UNAVAILABLE, details: 'the agent is stopping' })
+      server.tryShutdown(() => {}) // its callback comes before the streams' last bytes have left
+      // Real time, since a call that a silent agent never answers would keep its connection open for ever.
+      await Promise.race([closed, delay(200, undefined, { ref: false })])
+    }
+    server.forceShutdown()
+    listener.destroy()
+    await closed
+  }
+  let stopping: Promise<void> | undefined
+
+  return {
+    address: listener.address,
+    get entries() {
+      return entries.identities.map(({ entry }) => entry)
+    },
+    calls,
+    get openStreams() {
+      return service.openStreams
+    },
+    addEntry: entries.add,
+    updateEntry: (id, change) => {
+      entries.update(id, change)
+      for (const { entry } of entries.identities) if (entry.id === id) jwts.forget(entry.spiffeId)
+    },
+    deleteEntry: entries.delete,
+    federate: (trustDomain, bundle, jwks = { keys: [] }) => {
+      federated.set(trustDomain, { bundle, jwks })
+      void push()
+    },
+    unfederate: (trustDomain) => {
+      federated.delete(trustDomain)
+      void push()
+    },
+    rotateNow: entries.renewAll,
+    push: () => void push(),
+    setBehaviour: (next) => {
+      behaviour.set(next)
+      void push()
+    },
+    closeStreams: () => service.end(),
+    stop: (how = 'graceful') => {
+      stopping ??= stop(how)
+      return stopping
+    },
+  }
+}
+
+/** Whether renewals wait, as a source of its own. */
+function holding(behaviour: Source<Behaviour>): Source<boolean> {
+  const now = () => behaviour.current === 'hold-rotation'
+  return {
+    get current() {
+      return now()
+    },
+    next: async (seen, signal) => {
+      while (now() === seen) await behaviour.next(behaviour.current, signal)
+      return now()
+    },
+  }
+}

@@ -1,0 +1,160 @@
+// IAM Roles Anywhere's CreateSession, verified as AWS documents it: signature, certificate path, profile and role.
+import { randomUUID, verify } from 'node:crypto'
+import { type AwsRequest, parseArn, type RequestFacts, refuse } from './aws-request.ts'
+import { isoSeconds, type Sessions } from './aws-sessions.ts'
+import { parseAmzDate, parseAuthorization, signedHeadersProblem, stringToSign } from './aws-sigv4.ts'
+import { type ReadCertificate, readChain, readLeaf, verifyPath } from './aws-x509.ts'
+
+export interface TrustAnchor {
+  arn: string
+  enabled?: boolean
+  /** DER. */
+  roots: () => Buffer[]
+}
+
+export interface Profile {
+  arn: string
+  enabled?: boolean
+  roleArns: string[]
+  acceptRoleSessionName?: boolean
+  /** 3600 unless set. */
+  durationSeconds?: number
+}
+
+export interface RoleGrant {
+  roleArn: string
+  /** 3600 unless set, as in IAM. */
+  maxSessionSeconds?: number
+  /** Who may have it; anybody whom the authority knows unless set. */
+  spiffeIds?: string[]
+}
+
+export interface RolesAnywhereOptions {
+  trustAnchors: readonly TrustAnchor[]
+  profiles: readonly Profile[]
+  roles: readonly RoleGrant[]
+  sessions: Sessions
+}
+
+const denied = (message: string, detail?: string) => refuse(403, 'AccessDeniedException', message, detail)
+const invalid = (message: string) => refuse(400, 'ValidationException', message)
+const algorithms: Record<string, string> = { rsa: 'AWS4-X509-RSA-SHA256', ec: 'AWS4-X509-ECDSA-SHA256' }
+
+/** Answers a CreateSession with the JSON body of its 201. */
+export async function createSession(
+  request: AwsRequest,
+  facts: RequestFacts,
+  now: number,
+  options: RolesAnywhereOptions,
+): Promise<object> {
+  const leaf = readLeaf(request)
+  const chain = readChain(request, leaf)
+  const [spiffeId] = leaf.facts.uris
+  if (spiffeId !== undefined) facts.spiffeId = spiffeId
+  const query = new URLSearchParams(request.query)
+  const anchor = find(options.trustAnchors, query.get('trustAnchorArn'), 'trustAnchorArn', 'rolesanywhere')
+  verifySignature(request, leaf, parseArn(anchor.arn)?.region ?? '', now)
+  verifyPath(leaf, chain, anchor.roots(), now)
+
+  const profile = find(options.profiles, query.get('profileArn'), 'profileArn', 'rolesanywhere')
+  if (parseArn(profile.arn)?.region !== parseArn(anchor.arn)?.region)
+    throw invalid('Trust anchor and profile must be in the same region')
+  const roleArn = query.get('roleArn') ?? ''
+  if (parseArn(roleArn)?.service !== 'iam') throw invalid('Invalid roleArn')
+  facts.roleArn = roleArn
+  const role = options.roles.find((one) => one.roleArn === roleArn)
+  const mayNot = (detail: string) => denied(`Unable to assume role for ${roleArn}`, detail)
+  if (!profile.roleArns.includes(roleArn)) throw mayNot('the role is not in the profile')
+  if (!role) throw mayNot('there is no such role')
+  if (role.spiffeIds && !role.spiffeIds.includes(spiffeId ?? ''))
+    throw mayNot(`the role's trust policy does not name ${spiffeId}`)
+
+  const wanted = readBody(request)
+  if (wanted.roleSessionName !== undefined && !profile.acceptRoleSessionName)
+    throw denied('Not authorized to set roleSessionName')
+  const durationSeconds = Math.min(profile.durationSeconds ?? 3600, wanted.durationSeconds ?? 43_200)
+  if (durationSeconds > (role.maxSessionSeconds ?? 3600))
+    throw invalid('The requested DurationSeconds exceeds the MaxSessionDuration set for this role.')
+  const serial = leaf.x509.serialNumber.toLowerCase()
+  const sessionName = wanted.roleSessionName ?? serial
+  facts.sessionName = sessionName
+  const session = await options.sessions.issue({ roleArn, sessionName, durationSeconds })
+  const commonName = /^CN=(.*)$/m.exec(leaf.x509.subject)?.[1]
+  return {
+    credentialSet: [
+      {
+        assumedRoleUser: { arn: session.assumedRoleArn, assumedRoleId: session.assumedRoleId },
+        credentials: {
+          accessKeyId: session.accessKeyId,
+          secretAccessKey: session.secretAccessKey,
+          sessionToken: session.sessionToken,
+          expiration: isoSeconds(session.expiration),
+        },
+        packedPolicySize: 10,
+        roleArn,
+        sourceIdentity: commonName === undefined ? `ID=${serial}` : `CN=${commonName}`,
+      },
+    ],
+    subjectArn: anchor.arn.replace(/:trust-anchor\/.*/, `:subject/${randomUUID()}`),
+  }
+}
+
+function find<T extends { arn: string; enabled?: boolean }>(
+  all: readonly T[],
+  arn: string | null,
+  name: string,
+  service: string,
+): T {
+  if (parseArn(arn ?? '')?.service !== service) throw invalid(`Invalid ${name}`)
+  const found = all.find((one) => one.arn === arn)
+  if (!found) throw refuse(404, 'ResourceNotFoundException', `${name} not found`)
+  if (found.enabled === false) throw denied(`${name} is disabled`)
+  return found
+}
+
+function verifySignature(request: AwsRequest, { x509 }: ReadCertificate, region: string, now: number): void {
+  const authorization = parseAuthorization(request.headers['authorization'] ?? '')
+  if (!authorization) throw denied('Missing or malformed Authorization header')
+  const wrong = (detail: string) => denied('Invalid signature', detail)
+  const type = x509.publicKey.asymmetricKeyType ?? ''
+  if (authorization.algorithm !== algorithms[type]) throw wrong(`${authorization.algorithm} with a key of type ${type}`)
+  if (authorization.credential !== BigInt(`0x${x509.serialNumber}`).toString())
+    throw wrong('Credential does not begin with the decimal serial number of the certificate')
+  if (authorization.service !== 'rolesanywhere') throw wrong(`the scope is for ${authorization.service}`)
+  if (authorization.region !== region) throw wrong(`the scope is for ${authorization.region}, not ${region}`)
+  const date = request.headers['x-amz-date']
+  const signedAt = parseAmzDate(date)
+  if (authorization.date !== date?.slice(0, 8)) throw wrong('the scope has another date than X-Amz-Date')
+  if (!(Math.abs(signedAt - now) <= 5 * 60_000))
+    throw denied(`Signature expired: ${date} is more than 5 min. away from ${isoSeconds(now)}`)
+  if (!request.headers['content-type']?.startsWith('application/json')) throw wrong('Content-Type is not JSON')
+  const chain = request.headers['x-amz-x509-chain'] === undefined ? [] : ['x-amz-x509-chain']
+  const required = ['host', 'content-type', 'x-amz-date', 'x-amz-x509', ...chain]
+  const problem = signedHeadersProblem(request, authorization, required)
+  if (problem !== undefined) throw wrong(problem)
+  const signed = Buffer.from(stringToSign(request, authorization))
+  // node:crypto reads DER for ECDSA and PKCS#1 v1.5 for RSA, which is what AWS wants of each.
+  if (!verify('sha256', signed, x509.publicKey, Buffer.from(authorization.signature, 'hex')))
+    throw wrong('the signature does not verify')
+}
+
+function readBody(request: AwsRequest): { durationSeconds?: number; roleSessionName?: string } {
+  let body: unknown
+  try {
+    body = JSON.parse(request.body.toString() || '{}')
+  } catch {
+    throw refuse(400, 'SerializationException', 'The body is not JSON')
+  }
+  if (typeof body !== 'object' || body === null) throw invalid('The body is not an object')
+  const { durationSeconds, roleSessionName } = body as Record<string, unknown>
+  if (durationSeconds !== undefined) {
+    const whole = typeof durationSeconds === 'number' && Number.isInteger(durationSeconds) ? durationSeconds : 0
+    if (whole < 900 || whole > 43_200) throw invalid('durationSeconds must be between 900 and 43200')
+  }
+  if (
+    roleSessionName !== undefined &&
+    !/^[\w+=,.@-]{2,64}$/.test(typeof roleSessionName === 'string' ? roleSessionName : '')
+  )
+    throw invalid('Invalid roleSessionName')
+  return body
+}

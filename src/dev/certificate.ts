@@ -1,0 +1,150 @@
+// Writes X.509 certificates, right or deliberately wrong, and reads from them what node:crypto does not tell.
+import { createHash, createPublicKey, type KeyObject, randomBytes, sign } from 'node:crypto'
+import {
+  bits,
+  boolean,
+  type DerElement,
+  der,
+  flags,
+  integer,
+  octets,
+  oid,
+  printable,
+  readDer,
+  sequence,
+  time,
+} from './der.ts'
+
+/** Distinguished name, in order: attribute and value, PrintableString. */
+export type Name = readonly (readonly ['C' | 'O' | 'OU' | 'CN' | 'serialNumber', string])[]
+
+/** Bit numbers of KeyUsage (RFC 5280, 4.2.1.3). */
+export const keyUsageBits = {
+  digitalSignature: 0,
+  keyEncipherment: 2,
+  keyAgreement: 4,
+  keyCertSign: 5,
+  cRLSign: 6,
+} as const
+export type KeyUsage = keyof typeof keyUsageBits
+
+export interface CertificateContent {
+  readonly publicKey: KeyObject
+  readonly subject: Name
+  readonly issuer: Name
+  /** The private key that signs; its public half makes the AuthorityKeyIdentifier. */
+  readonly issuerKey: KeyObject
+  readonly serial?: Buffer
+  /** Milliseconds since 1970, whole seconds. */
+  readonly notBefore: number
+  readonly notAfter: number
+  readonly ca: boolean
+  readonly keyUsage: readonly KeyUsage[]
+  readonly uris: readonly string[]
+  readonly dnsNames?: readonly string[]
+}
+
+const attributeOids = { C: '2.5.4.6', O: '2.5.4.10', OU: '2.5.4.11', CN: '2.5.4.3', serialNumber: '2.5.4.5' } as const
+
+const nameDer = (name: Name): Buffer =>
+  sequence(...name.map(([type, value]) => der(0x31, sequence(oid(attributeOids[type]), printable(value)))))
+
+/** Up to 128 random bits, never zero; half of them need a leading zero byte in DER, as SPIRE's do. */
+export function randomSerial(): Buffer {
+  const serial = randomBytes(16)
+  return serial.every((byte) => byte === 0) ? Buffer.from([1]) : serial
+}
+
+/** SHA-1 of the public key's bits (RFC 5280, 4.2.1.2, method 1). */
+function keyIdentifier(key: KeyObject): Buffer {
+  const [info] = readDer(key.export({ type: 'spki', format: 'der' }))
+  const keyBits = readDer(info?.content ?? Buffer.alloc(0))[1]
+  if (!keyBits) throw new Error('not a public key')
+  return createHash('sha1').update(keyBits.content.subarray(1)).digest()
+}
+
+function signatureOf(key: KeyObject): { algorithm: Buffer; hash: string } {
+  if (key.asymmetricKeyType === 'rsa')
+    return { algorithm: sequence(oid('1.2.840.113549.1.1.11'), der(0x05)), hash: 'sha256' }
+  return key.asymmetricKeyDetails?.namedCurve === 'secp384r1'
+    ? { algorithm: sequence(oid('1.2.840.10045.4.3.3')), hash: 'sha384' }
+    : { algorithm: sequence(oid('1.2.840.10045.4.3.2')), hash: 'sha256' }
+}
+
+const extension = (id: string, critical: boolean, value: Buffer): Buffer =>
+  sequence(oid(id), ...(critical ? [boolean(true)] : []), octets(value))
+
+/** Makes one X.509 v3 certificate, in DER. Leaves get both extended key usages, as SPIRE's do. */
+export function createCertificate(c: CertificateContent): Buffer {
+  const { algorithm, hash } = signatureOf(c.issuerKey)
+  const names = [
+    ...(c.dnsNames ?? []).map((name) => der(0x82, Buffer.from(name))),
+    ...c.uris.map((uri) => der(0x86, Buffer.from(uri))),
+  ]
+  const extensions = [
+    extension('2.5.29.15', true, flags(...c.keyUsage.map((usage) => keyUsageBits[usage]))),
+    ...(c.ca ? [] : [extension('2.5.29.37', false, sequence(oid('1.3.6.1.5.5.7.3.1'), oid('1.3.6.1.5.5.7.3.2')))]),
+    extension('2.5.29.19', true, c.ca ? sequence(boolean(true)) : sequence()),
+    extension('2.5.29.14', false, octets(keyIdentifier(c.publicKey))),
+    extension('2.5.29.35', false, sequence(der(0x80, keyIdentifier(createPublicKey(c.issuerKey))))),
+    // Without a subject the SAN is the only name there is, and must be critical (RFC 5280, 4.2.1.6).
+    ...(names.length > 0 ? [extension('2.5.29.17', c.subject.length === 0, sequence(...names))] : []),
+  ]
+  const toBeSigned = sequence(
+    der(0xa0, integer(Buffer.from([2]))),
+    integer(c.serial ?? randomSerial()),
+    algorithm,
+    nameDer(c.issuer),
+    sequence(time(c.notBefore), time(c.notAfter)),
+    nameDer(c.subject),
+    c.publicKey.export({ type: 'spki', format: 'der' }),
+    der(0xa3, sequence(...extensions)),
+  )
+  return sequence(toBeSigned, algorithm, bits(sign(hash, toBeSigned, c.issuerKey)))
+}
+
+export interface CertificateFacts {
+  readonly version: number
+  readonly emptySubject: boolean
+  /** BasicConstraints cA; undefined without the extension. */
+  readonly ca: boolean | undefined
+  /** undefined without the extension. */
+  readonly keyUsage: ReadonlySet<KeyUsage> | undefined
+  /** In the order of the certificate. */
+  readonly uris: readonly string[]
+}
+
+/** What a verifier must know and node:crypto does not say: its `ca` is not the cA flag, its `keyUsage` the extended one. */
+export function readCertificate(raw: Buffer): CertificateFacts {
+  const inside = (element: DerElement | undefined) => readDer(element?.content ?? Buffer.alloc(0))
+  const fields = inside(inside(readDer(raw)[0])[0])
+  const hasVersion = fields[0]?.tag === 0xa0
+  const extensions = new Map<string, Buffer>()
+  for (const one of inside(inside(fields.find((field) => field.tag === 0xa3))[0])) {
+    const parts = inside(one)
+    extensions.set(parts[0]?.raw.toString('hex') ?? '', parts.at(-1)?.content ?? Buffer.alloc(0))
+  }
+  const extensionOf = (id: string) => extensions.get(oid(id).toString('hex'))
+  const constraints = extensionOf('2.5.29.19')
+  const usage = extensionOf('2.5.29.15')
+  const usageBits = usage && readDer(usage)[0]?.content.subarray(1)
+  const names = extensionOf('2.5.29.17')
+  return {
+    version: hasVersion ? (inside(fields[0])[0]?.content[0] ?? 0) + 1 : 1,
+    emptySubject: fields[hasVersion ? 5 : 4]?.content.length === 0,
+    ca: constraints && inside(readDer(constraints)[0]).some(({ tag, content }) => tag === 0x01 && content[0] !== 0),
+    keyUsage:
+      usageBits &&
+      new Set(
+        (Object.keys(keyUsageBits) as KeyUsage[]).filter((name) => {
+          const bit = keyUsageBits[name]
+          return ((usageBits[bit >> 3] ?? 0) & (0x80 >> (bit & 7))) !== 0
+        }),
+      ),
+    uris: names
+      ? inside(readDer(names)[0])
+          .filter(({ tag }) => tag === 0x86)
+          .map(({ content }) => content.toString())
+      : [],
+  }
+}

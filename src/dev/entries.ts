@@ -1,0 +1,167 @@
+// The registration entries of the dev agent, and one X.509-SVID for each, renewed at half of its life.
+import type { Clock } from '../core/clock.ts'
+import { type Running, start } from '../core/run.ts'
+import type { Source } from '../core/source.ts'
+import type { Authority, IssuedX509, KeyType } from './authority.ts'
+
+export interface Entry {
+  id: string
+  spiffeId: string
+  hint?: string
+  x509TtlSeconds?: number
+  jwtTtlSeconds?: number
+  keyType?: KeyType
+  /** Foreign trust domains whose bundles this entry's callers get; left out, all that the agent federates with. */
+  federatesWith?: string[]
+  dnsNames?: string[]
+  subject?: 'spire' | 'empty'
+}
+
+export interface EntriesOptions {
+  authority: Authority
+  clock: Clock
+  x509TtlSeconds: number
+  random: () => number
+  /** While true, nothing is renewed. */
+  held: Source<boolean>
+  /** Called when every entry has its SVID after a change or a renewal. */
+  changed: () => Promise<void>
+}
+
+/** An entry as it is served. */
+export interface Identity {
+  readonly entry: Entry
+  /** Empty also when an older entry has the same hint, as in SPIRE. */
+  readonly hint: string
+  /** undefined until the first one is signed. */
+  readonly svid: IssuedX509 | undefined
+}
+
+export interface Entries {
+  /** By entry ID, as SPIRE sorts them. */
+  readonly identities: readonly Identity[]
+  readonly add: (entry: Entry) => void
+  readonly update: (id: string, change: Partial<Entry>) => void
+  readonly delete: (id: string) => void
+  /** Renews every SVID now. */
+  readonly renewAll: () => Promise<void>
+  /** Resolves when every change made so far has been announced. */
+  readonly settled: () => Promise<void>
+  readonly stop: () => Promise<void>
+}
+
+interface Row {
+  entry: Entry
+  svid?: IssuedX509
+  /** The SVID is served until a new one is signed. */
+  stale: boolean
+  renewal?: Running
+}
+
+export function createEntries(options: EntriesOptions): Entries {
+  const { authority, clock, random, held } = options
+  const rows = new Map<string, Row>() // in the order of creation
+  let settling: Promise<void> | undefined
+  let again = false
+  let stopped = false
+
+  // One pass at a time signs whatever lacks an SVID; changes that come meanwhile join it, so that a thousand
+  // new entries are one announcement.
+  const settle = (): Promise<void> => {
+    again = true
+    settling ??= pass()
+    return settling
+  }
+  const pass = async () => {
+    try {
+      while (again && !stopped) {
+        again = false
+        await Promise.all([...rows.values()].filter(({ stale }) => stale).map(sign))
+        if (!again) await options.changed()
+      }
+    } finally {
+      settling = undefined
+    }
+  }
+
+  const sign = async (row: Row) => {
+    const { entry } = row
+    const ttlSeconds = entry.x509TtlSeconds ?? options.x509TtlSeconds
+    const svid = await authority.issueX509({ ...entry, ttlSeconds })
+    if (rows.get(entry.id) !== row || stopped) return // deleted or changed while it was signed
+    row.svid = svid
+    row.stale = false
+    // SPIRE draws the moment anew: half of the life, 10 % more or less.
+    const delayMs = ttlSeconds * 1000 * 0.5 * (0.9 + 0.2 * random())
+    row.renewal = start(async (signal) => {
+      await clock.sleep(delayMs, signal)
+      while (held.current) await held.next(true, signal)
+      renew(row)
+    })
+  }
+
+  const renew = (row: Row) => {
+    replace(row, row.entry)
+    void settle()
+  }
+
+  // A new row rather than a changed one: whoever still signs for the old one sees that it is gone.
+  const replace = ({ entry: before, svid, renewal }: Row, entry: Entry) => {
+    void renewal?.stop()
+    rows.set(entry.id, { entry, stale: true, ...(svid && before.spiffeId === entry.spiffeId ? { svid } : {}) })
+  }
+
+  const mustBelong = ({ spiffeId }: Entry) => {
+    if (!spiffeId.startsWith(`spiffe://${authority.trustDomain}/`))
+      throw new Error(`${spiffeId} is not in the trust domain ${authority.trustDomain}`)
+  }
+
+  const rowOf = (id: string): Row => {
+    const row = rows.get(id)
+    if (!row) throw new Error(`the dev agent has no entry ${id}`)
+    return row
+  }
+
+  return {
+    get identities() {
+      const owners = new Map<string, Entry>()
+      for (const { entry } of rows.values()) if (entry.hint && !owners.has(entry.hint)) owners.set(entry.hint, entry)
+      return [...rows.values()]
+        .map(({ entry, svid }) => ({
+          entry,
+          svid,
+          hint: owners.get(entry.hint ?? '') === entry ? (entry.hint ?? '') : '',
+        }))
+        .sort((one, other) => (one.entry.id < other.entry.id ? -1 : 1))
+    },
+    add: (entry) => {
+      mustBelong(entry)
+      if (rows.has(entry.id)) throw new Error(`the dev agent already has an entry ${entry.id}`)
+      rows.set(entry.id, { entry, stale: true })
+      void settle()
+    },
+    update: (id, change) => {
+      const row = rowOf(id)
+      const entry = { ...row.entry, ...change, id }
+      mustBelong(entry)
+      replace(row, entry)
+      void settle()
+    },
+    delete: (id) => {
+      void rowOf(id).renewal?.stop()
+      rows.delete(id)
+      void settle()
+    },
+    renewAll: () => {
+      for (const row of rows.values()) replace(row, row.entry)
+      return settle()
+    },
+    settled: async () => {
+      await settling
+    },
+    stop: async () => {
+      stopped = true
+      await Promise.all([...rows.values()].map(async (row) => row.renewal?.stop()))
+    },
+  }
+}

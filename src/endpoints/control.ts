@@ -1,0 +1,49 @@
+// The operator's socket (0600): status, refresh, reload. A pod without a shell cannot be signalled, so commands come this way.
+import { type Failure, toFailure } from '../core/errors.ts'
+import type { StatusReport } from '../core/health.ts'
+import { cleanPath, guardCredentials, json } from './guard.ts'
+import type { Answer, Handler } from './server.ts'
+
+/** What the daemon can be asked to do. */
+export interface Commands {
+  /** Refreshes one profile or all, and resolves when the attempts are over. */
+  readonly refresh: (
+    profile: string | undefined,
+  ) => Promise<readonly { profile: string; ok: boolean; failure?: Failure | undefined }[]>
+  /** Loads the configuration again. Throws config_invalid, and then nothing has changed. */
+  readonly reload: () => Promise<{ changed: readonly string[] }>
+}
+
+const told = (failure: Failure | undefined) =>
+  failure === undefined ? {} : { code: failure.code, message: failure.message, remedy: failure.remedy }
+
+/** GET /status; POST /refresh[/PROFILE], /reload. */
+export function createControlHandler(status: () => StatusReport, commands: Commands): Handler {
+  async function command(action: string | undefined, argument: string | undefined): Promise<Answer> {
+    if (action === 'reload') return json(200, await commands.reload())
+    if (action === 'refresh') {
+      const results = await commands.refresh(argument)
+      if (results.length === 0)
+        return json(404, {
+          code: 'usage',
+          message: `there is no profile ${argument}`,
+          remedy: 'svidecar status lists the profiles.',
+        })
+      return json(200, { profiles: results.map(({ profile, ok, failure }) => ({ profile, ok, ...told(failure) })) })
+    }
+    return json(404, { code: 'usage', message: 'no such command', remedy: '' })
+  }
+  return async (request) => {
+    const refused = guardCredentials(request, undefined)
+    if (refused !== undefined) return json(refused.status, { code: 'usage', message: refused.reason, remedy: '' })
+    const [, action, argument] = (cleanPath(request.path) ?? '').split('/')
+    if (request.method === 'GET' && action === 'status') return json(200, status())
+    try {
+      return request.method === 'POST'
+        ? await command(action, argument)
+        : json(405, { code: 'usage', message: 'use POST', remedy: '' })
+    } catch (error) {
+      return json(409, told(toFailure(error)))
+    }
+  }
+}

@@ -1,0 +1,106 @@
+// What a request must pass before anybody looks at what it wants: against DNS rebinding, browsers, proxies and tricks.
+import { isIP } from 'node:net'
+import type { Answer, Request } from './server.ts'
+
+/** True for 127.0.0.0/8, ::1 and the mapped form of the former. */
+export const isLoopback = (address: string): boolean =>
+  /^(::ffff:)?127\.\d+\.\d+\.\d+$/.test(address) || address === '::1'
+
+export interface HostRule {
+  /** Exact names and literals, lower case, without port. */
+  readonly names: ReadonlySet<string>
+  /** Any IP literal will do: probes and Prometheus come with the pod's address. */
+  readonly anyAddress: boolean
+}
+
+/** The Host rule of a listener bound to `host`: that literal, localhost and the configured names. */
+export const hostRule = (host: string, names: readonly string[], anyAddress = false): HostRule => ({
+  names: new Set(
+    [host, 'localhost', ...(host === '127.0.0.1' || host === '::1' ? [host] : []), ...names].map((name) =>
+      name.toLowerCase(),
+    ),
+  ),
+  anyAddress,
+})
+
+const hostPattern = /^(?:\[([0-9a-f:.]+)\]|([^:[\]/@\s]+))(?::\d{1,5})?$/
+
+function hostAllowed(header: string | undefined, rule: HostRule): boolean {
+  const match = hostPattern.exec((header ?? '').toLowerCase())
+  const host = match?.[1] ?? match?.[2]
+  if (host === undefined) return false
+  return rule.names.has(host) || (rule.anyAddress && isIP(host) !== 0)
+}
+
+const forwarding = ['x-forwarded-for', 'forwarded', 'via', 'x-real-ip'] as const
+
+export type Refusal = { readonly status: number; readonly reason: string }
+
+/** Rules of every listener that gives credentials, on all routes. undefined: the request may pass. */
+export function guardCredentials(
+  { headers, hasBody, method }: Request,
+  rule: HostRule | undefined,
+): Refusal | undefined {
+  if (rule !== undefined && !hostAllowed(headers.host, rule))
+    return { status: 403, reason: 'the Host header is not one of this listener' }
+  if (headers.origin !== undefined) return { status: 403, reason: 'a browser page asks' }
+  const site = headers['sec-fetch-site']
+  if (site !== undefined && site !== 'none') return { status: 403, reason: 'a browser page asks' }
+  if (forwarding.some((name) => headers[name] !== undefined))
+    return { status: 403, reason: 'the request came through a proxy' }
+  if (hasBody) return { status: 413, reason: 'the request has a body' }
+  if (method === 'OPTIONS') return { status: 405, reason: 'OPTIONS' }
+  return undefined
+}
+
+/** Rules of listeners that give no secret: Host, and pages of other sites. */
+export function guardPublic({ headers, hasBody }: Request, rule: HostRule): Refusal | undefined {
+  if (!hostAllowed(headers.host, rule)) return { status: 403, reason: 'the Host header is not one of this listener' }
+  const site = headers['sec-fetch-site']
+  if (site !== undefined && site !== 'none' && site !== 'same-origin')
+    return { status: 403, reason: 'a page of another site asks' }
+  if (headers.origin !== undefined && headers.origin !== `http://${headers.host}`)
+    return { status: 403, reason: 'a page of another site asks' }
+  if (hasBody) return { status: 413, reason: 'the request has a body' }
+  return undefined
+}
+
+/**
+ * The path to match routes with: runs of slashes and one slash at the end are forgiven, because SDKs join
+ * endpoint and path so; everything else that a second reader might read differently is no path at all.
+ */
+export function cleanPath(path: string): string | undefined {
+  if (!/^\/[A-Za-z0-9._~/-]*$/.test(path)) return undefined
+  const clean = path.replaceAll(/\/{2,}/g, '/')
+  if (clean.split('/').some((segment) => segment === '.' || segment === '..')) return undefined
+  return clean.length > 1 && clean.endsWith('/') ? clean.slice(0, -1) : clean
+}
+
+/** An empty answer, as IMDS gives it: some SDKs take any text of an error for a role's name. */
+export const empty = (status: number, headers: Record<string, string> = {}): Answer => ({ status, headers })
+
+/** An error in the shape that both families of container clients read. */
+export const jsonError = (
+  status: number,
+  code: string,
+  message: string,
+  headers: Record<string, string> = {},
+): Answer => ({
+  status,
+  headers: { 'content-type': 'application/json', ...headers },
+  body: JSON.stringify({ code, message, Code: code, Message: message }),
+})
+
+/** A JSON document. */
+export const json = (status: number, document: unknown): Answer => ({
+  status,
+  headers: { 'content-type': 'application/json' },
+  body: `${JSON.stringify(document)}\n`,
+})
+
+/** Text as it is, without a newline of ours. */
+export const text = (status: number, body: string, headers: Record<string, string> = {}): Answer => ({
+  status,
+  headers: { 'content-type': 'text/plain', ...headers },
+  body,
+})

@@ -1,0 +1,42 @@
+// IMDSv2 session tokens without a table: expiry and listener under an HMAC, so nothing grows and a restart with the same key breaks none.
+import { createHmac, timingSafeEqual } from 'node:crypto'
+import type { Clock } from '../core/clock.ts'
+
+export interface ImdsTokens {
+  /** A new token for 1 to 21600 seconds. */
+  issue(ttlSeconds: number): string
+  /** Seconds that the token still has, undefined when it is not valid on this listener. */
+  remainingSeconds(token: string): number | undefined
+}
+
+const expiryBytes = 8
+const tokenPattern = /^[A-Za-z0-9_-]{54}$/
+const cached = 256
+
+/** Tokens of one listener. Times are of the boot clock, which neither jumps nor starts again with the daemon. */
+export function createImdsTokens(key: Buffer, listener: string, clock: Clock): ImdsTokens {
+  const seal = (expiry: Buffer) => createHmac('sha256', key).update(listener).update('\0').update(expiry).digest()
+  // An HMAC costs more than the answer it opens. Only tokens of ours get in, and the oldest leaves.
+  const verified = new Map<string, number>()
+  return {
+    issue(ttlSeconds) {
+      const expiry = Buffer.alloc(expiryBytes)
+      expiry.writeBigUInt64BE(BigInt(Math.ceil(clock.boot()) + ttlSeconds * 1_000))
+      return Buffer.concat([expiry, seal(expiry)]).toString('base64url')
+    },
+    remainingSeconds(token) {
+      let expiresAt = verified.get(token)
+      if (expiresAt === undefined) {
+        if (!tokenPattern.test(token)) return undefined
+        const bytes = Buffer.from(token, 'base64url')
+        const expiry = bytes.subarray(0, expiryBytes)
+        if (!timingSafeEqual(bytes.subarray(expiryBytes), seal(expiry))) return undefined
+        expiresAt = Number(expiry.readBigUInt64BE())
+        if (verified.size >= cached) verified.delete(verified.keys().next().value ?? '')
+        verified.set(token, expiresAt)
+      }
+      const left = Math.ceil((expiresAt - clock.boot()) / 1_000)
+      return left > 0 ? left : undefined
+    },
+  }
+}

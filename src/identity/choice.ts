@@ -1,0 +1,82 @@
+// Which of several identities is ours: the configured one, or the first one and then no other.
+import { failure } from '../core/errors.ts'
+import type { SpiffeId } from '../spiffe/spiffe-id.ts'
+
+export interface Wanted {
+  readonly spiffeId?: SpiffeId | undefined
+  readonly hint?: string | undefined
+}
+
+interface Offered {
+  readonly spiffe_id: string
+  readonly hint: string
+}
+
+export interface Choice {
+  /** The one of `offered` that is ours. Throws identity_missing, with the list of those offered. */
+  pick<T extends Offered>(offered: readonly T[]): T
+  /** What to name when asking for a token: undefined while nothing has been chosen, or when a hint decides. */
+  readonly spiffeId: string | undefined
+}
+
+const describe = ({ spiffe_id, hint }: Offered): string =>
+  hint === '' ? spiffe_id : `${spiffe_id} (hint ${JSON.stringify(hint)})`
+
+const list = (offered: readonly Offered[]): string => {
+  const shown = offered.slice(0, 10).map(describe).join(', ')
+  return offered.length > 10 ? `${shown} and ${offered.length - 10} more` : shown
+}
+
+/**
+ * One per identity, shared by its X.509 and JWT sources so that both mean the same workload. Without a wish the
+ * agent's first SPIFFE ID is taken once: SPIRE orders by registration entry ID, so a new entry may come first
+ * at any time, and nobody wants to become somebody else by that. Of equal hints the first counts (Workload API 5.2.1).
+ */
+export function createChoice(wanted: Wanted, warn: (code: string, message: string) => void): Choice {
+  let chosen: string | undefined
+  const warned = new Set<string>()
+  const warnOnce = (code: string, message: string) => {
+    if (warned.has(message)) return
+    warned.add(message)
+    warn(code, message)
+  }
+  const wish = () =>
+    [
+      wanted.spiffeId === undefined ? '' : `spiffe_id ${wanted.spiffeId}`,
+      wanted.hint === undefined ? '' : `hint ${JSON.stringify(wanted.hint)}`,
+    ]
+      .filter(Boolean)
+      .join(' and ') || `the identity ${chosen} chosen at first`
+  return {
+    get spiffeId() {
+      return wanted.spiffeId ?? (wanted.hint === undefined ? chosen : undefined)
+    },
+    pick(offered) {
+      const id = wanted.spiffeId ?? (wanted.hint === undefined ? chosen : undefined)
+      const found = offered.find(
+        (one) => (id === undefined || one.spiffe_id === id) && (wanted.hint === undefined || one.hint === wanted.hint),
+      )
+      if (found === undefined)
+        throw failure(
+          'identity_missing',
+          `the agent does not offer ${wish()}; it offers ${offered.length === 0 ? 'none' : list(offered)}`,
+        )
+      const wished = wanted.spiffeId !== undefined || wanted.hint !== undefined
+      if (!wished && new Set(offered.map((one) => one.spiffe_id)).size > 1) {
+        if (chosen === undefined) {
+          warnOnce(
+            'several_identities',
+            `several identities match this process; ${found.spiffe_id} came first and stays chosen. Set spiffe_id to be sure. Offered: ${list(offered)}`,
+          )
+        } else if (offered[0]?.spiffe_id !== chosen) {
+          warnOnce(
+            'order_changed',
+            `${offered[0]?.spiffe_id} now comes first among the identities, but ${chosen} was chosen and stays. Set spiffe_id to choose another`,
+          )
+        }
+      }
+      chosen ??= found.spiffe_id
+      return found
+    },
+  }
+}

@@ -1,0 +1,51 @@
+// The interfaces that the later stages ask for identities. Whoever implements them, nobody downstream can tell.
+import type { Failure } from '../core/errors.ts'
+import type { Secret } from '../core/secret.ts'
+import type { Source } from '../core/source.ts'
+import type { TrustDomain } from '../spiffe/spiffe-id.ts'
+import type { X509Bundle } from '../spiffe/x509-bundle.ts'
+import type { X509Svid } from '../spiffe/x509-svid.ts'
+
+/**
+ * waiting: not yet. ready: there is one; a failure beside it says that the agent cannot be reached just now.
+ * withdrawn: the agent says, without a break, that there is none any more; its last SVID is not to be used.
+ * `since` is the wall clock in milliseconds.
+ */
+export type IdentityState<T> =
+  | { readonly status: 'waiting'; readonly since: number; readonly failure?: Failure }
+  | { readonly status: 'ready'; readonly value: T; readonly since: number; readonly failure?: Failure }
+  | { readonly status: 'withdrawn'; readonly since: number; readonly failure: Failure }
+
+export interface X509Identity {
+  readonly svid: X509Svid
+  /** Of the same message as the SVID. */
+  readonly bundles: ReadonlyMap<TrustDomain, X509Bundle>
+}
+
+export type X509Source = Source<IdentityState<X509Identity>>
+
+export interface IdentityToken {
+  readonly compact: Secret<string>
+  readonly subject: string
+  readonly issuer: string | undefined
+  readonly audience: readonly string[]
+  readonly algorithm: string
+  /** Wall clock of the issuer, milliseconds. */
+  readonly issuedAt: number | undefined
+  readonly expiresAt: number
+}
+
+export interface JwtSource {
+  /** A token of now for one use. Waits for the identity as long as it takes; rejects only with `signal.reason`. */
+  fetch(audience: readonly string[], signal: AbortSignal): Promise<IdentityToken>
+  /** A token that is kept fresh for many readers: renewed at half its life, given up at its end. */
+  watch(audience: readonly string[]): Source<IdentityState<IdentityToken>>
+}
+
+/** Waits until the identity is ready: not while it is withdrawn, however long its SVID would still live. */
+export async function whenReady<T>(source: Source<IdentityState<T>>, signal: AbortSignal): Promise<T> {
+  for (let state = source.current; ; state = await source.next(state, signal)) {
+    signal.throwIfAborted()
+    if (state.status === 'ready') return state.value
+  }
+}

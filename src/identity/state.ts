@@ -1,0 +1,66 @@
+// The life of one identity: waiting, ready, withdrawn. Who moves it: messages, failures, and time without a break in denials.
+import type { Clock } from '../core/clock.ts'
+import type { Failure } from '../core/errors.ts'
+import type { Emit, Stream } from '../core/events.ts'
+import { type Cell, createCell, type Source } from '../core/source.ts'
+import type { IdentityState } from './sources.ts'
+
+export interface StateOptions {
+  readonly identity: string
+  readonly stream: Stream
+  readonly clock: Clock
+  readonly emit: Emit
+}
+
+export interface IdentityCell<T> {
+  readonly source: Source<IdentityState<T>>
+  /** A good message came: `value` is what counts now. The same object as before changes nothing. */
+  ready(value: T): void
+  /** Something is wrong. Good material stays; a denial that lasts withdraws it. */
+  failing(failure: Failure): void
+  /** The material in hand may be used no more, by its own dates: back to waiting. */
+  ended(failure: Failure): void
+}
+
+// During a CA change an agent may deny for a moment what it signs again in the next one, so a denial only
+// counts when it has held for more than two of SPIRE's sync intervals.
+export const withdrawalGraceMs = 15_000
+
+const isDenial = (failure: Failure): boolean =>
+  failure.code === 'identity_not_issued' || failure.code === 'identity_missing'
+
+const same = (a: Failure | undefined, b: Failure | undefined): boolean =>
+  a?.code === b?.code && a?.message === b?.message
+
+/** Creates the state of one identity in one of its forms. */
+export function createIdentityCell<T>({ identity, stream, clock, emit }: StateOptions): IdentityCell<T> {
+  const cell: Cell<IdentityState<T>> = createCell<IdentityState<T>>({ status: 'waiting', since: clock.now() })
+  let deniedSince: number | undefined
+  const set = (state: IdentityState<T>) => cell.set(Object.freeze(state))
+  return {
+    source: cell,
+    ready(value) {
+      const { current } = cell
+      deniedSince = undefined
+      if (current.status === 'ready' && current.value === value && current.failure === undefined) return
+      if (current.failure !== undefined) emit({ type: 'identity.recovered', identity, stream })
+      set({ status: 'ready', value, since: current.status === 'ready' ? current.since : clock.now() })
+    },
+    failing(failure) {
+      const { current } = cell
+      deniedSince = isDenial(failure) ? (deniedSince ?? clock.boot()) : undefined
+      if (current.status === 'ready' && deniedSince !== undefined && clock.boot() - deniedSince >= withdrawalGraceMs) {
+        emit({ type: 'identity.withdrawn', identity, stream, failure })
+        return set({ status: 'withdrawn', since: clock.now(), failure })
+      }
+      // What withdrew the identity remains the reason while the agent cannot be reached on top of it.
+      if (current.status === 'withdrawn' || same(current.failure, failure)) return
+      emit({ type: 'identity.failing', identity, stream, failure })
+      set({ ...current, failure })
+    },
+    ended(failure) {
+      emit({ type: 'identity.failing', identity, stream, failure })
+      set({ status: 'waiting', since: clock.now(), failure })
+    },
+  }
+}

@@ -1,0 +1,177 @@
+// The Workload API on the wire: the only file of the product that knows gRPC.
+import { type ChannelOptions, credentials, loadPackageDefinition, Metadata, type ServiceError } from '@grpc/grpc-js'
+import { fromJSON } from '@grpc/proto-loader'
+import protobuf from 'protobufjs'
+import { workloadProto } from '../../../proto/workload.ts'
+import type { Clock } from '../../core/clock.ts'
+import { linked } from '../../core/run.ts'
+import type { JwtSvidMessage } from '../../spiffe/jwt-svid.ts'
+import { grpcTarget, type SocketAddress } from '../../spiffe/socket-address.ts'
+import type { X509ContextMessage } from '../../spiffe/x509-context.ts'
+import { statusFailure, unaryDeadline } from './status.ts'
+
+type Bundles = Readonly<Record<string, Buffer>>
+
+/** One agent's Workload API. Every call dials anew; streams end with the signal, or throw a Failure. */
+export interface WorkloadApi {
+  readonly address: SocketAddress
+  x509Contexts(signal: AbortSignal): AsyncGenerator<X509ContextMessage>
+  x509Bundles(signal: AbortSignal): AsyncGenerator<Bundles>
+  jwtBundles(signal: AbortSignal): AsyncGenerator<Bundles>
+  /** All tokens for an audience, or the one of `spiffeId`. SPIRE may take 30 s to sign; this waits 35. */
+  jwtSvids(
+    audience: readonly string[],
+    spiffeId: string | undefined,
+    signal: AbortSignal,
+  ): Promise<readonly JwtSvidMessage[]>
+  /** Has the agent check a token; returns the SPIFFE ID and the claims. */
+  validateJwtSvid(
+    audience: string,
+    token: string,
+    signal: AbortSignal,
+  ): Promise<{ spiffeId: string; claims: Record<string, unknown> }>
+}
+
+type Method = 'FetchX509SVID' | 'FetchX509Bundles' | 'FetchJWTBundles' | 'FetchJWTSVID' | 'ValidateJWTSVID'
+type UnaryCall = { cancel(): void }
+type StreamCall = AsyncIterable<unknown> & { cancel(): void; on(event: 'error', ignore: () => void): void }
+type Invoke = (
+  request: object,
+  metadata: Metadata,
+  callback?: (error: ServiceError | null, reply: unknown) => void,
+) => StreamCall & UnaryCall
+type Client = { close(): void } & Record<Method, Invoke>
+
+const options: ChannelOptions = {
+  // The channel's own backoff grows to two minutes. Each attempt is a new channel and ours is the only backoff.
+  'grpc.enable_retries': 0,
+  'grpc.initial_reconnect_backoff_ms': 100,
+  'grpc.max_reconnect_backoff_ms': 1_000,
+  // The trust domain's bundle is repeated in every SVID, so 4 MiB, the default, is not many of them.
+  'grpc.max_receive_message_length': 64 << 20,
+  // Proxy variables would send a tcp:// address, and with it the keys, through a proxy.
+  'grpc.enable_http_proxy': 0,
+  // Without this, channels with equal options share a connection, and a dead one outlives its attempt.
+  'grpc.use_local_subchannel_pool': 1,
+}
+
+let Service:
+  | (new (
+      target: string,
+      channel: ReturnType<typeof credentials.createInsecure>,
+      options: ChannelOptions,
+    ) => Client)
+  | undefined
+
+function service(): NonNullable<typeof Service> {
+  if (Service === undefined) {
+    const { root } = protobuf.parse(workloadProto, { keepCase: true })
+    // The file's own import is not followed when it is parsed from text.
+    const struct = protobuf.common.get('google/protobuf/struct.proto')
+    if (struct?.nested != null) root.addJSON(struct.nested)
+    const definition = fromJSON(root.toJSON(), { keepCase: true, defaults: true, longs: Number })
+    Service = loadPackageDefinition(definition)['SpiffeWorkloadAPI'] as unknown as NonNullable<typeof Service>
+  }
+  return Service
+}
+
+function metadata(): Metadata {
+  const data = new Metadata()
+  data.set('workload.spiffe.io', 'true')
+  return data
+}
+
+/** Dials `address` for each call. */
+export function createWorkloadApi(address: SocketAddress, clock: Clock): WorkloadApi {
+  const dial = () => new (service())(grpcTarget(address), credentials.createInsecure(), options)
+
+  async function* stream<T>(method: Method, signal: AbortSignal): AsyncGenerator<T> {
+    signal.throwIfAborted()
+    const client = dial()
+    const call = client[method]({}, metadata()) as StreamCall
+    call.on('error', () => {}) // a cancelled call reports itself after nobody listens any more
+    const abort = () => call.cancel()
+    signal.addEventListener('abort', abort, { once: true })
+    try {
+      for await (const message of call) yield message as T
+      // Our own abort is known by our own signal: CANCELLED may come from the server, too.
+      signal.throwIfAborted()
+    } catch (error) {
+      signal.throwIfAborted()
+      throw statusFailure(error, address)
+    } finally {
+      signal.removeEventListener('abort', abort)
+      call.cancel()
+      client.close()
+    }
+  }
+
+  async function unary<T>(method: Method, request: object, signal: AbortSignal): Promise<T> {
+    signal.throwIfAborted()
+    const client = dial()
+    const done = linked(signal)
+    let call: UnaryCall | undefined
+    try {
+      return await new Promise<T>((resolve, reject) => {
+        call = client[method](request, metadata(), (error, reply) =>
+          error === null ? resolve(reply as T) : reject(statusFailure(error, address)),
+        )
+        unaryDeadline(address, clock, done.signal).catch(reject)
+      })
+    } finally {
+      done.stop()
+      call?.cancel()
+      client.close()
+    }
+  }
+
+  async function* bundles(method: Method, signal: AbortSignal): AsyncGenerator<Bundles> {
+    for await (const message of stream<{ bundles: Bundles }>(method, signal)) yield message.bundles
+  }
+
+  return {
+    address,
+    x509Contexts: (signal) => stream('FetchX509SVID', signal),
+    x509Bundles: (signal) => bundles('FetchX509Bundles', signal),
+    jwtBundles: (signal) => bundles('FetchJWTBundles', signal),
+    async jwtSvids(audience, spiffeId, signal) {
+      const reply = await unary<{ svids: JwtSvidMessage[] }>(
+        'FetchJWTSVID',
+        { audience, spiffe_id: spiffeId ?? '' },
+        signal,
+      )
+      return reply.svids
+    },
+    async validateJwtSvid(audience, token, signal) {
+      const reply = await unary<{ spiffe_id: string; claims: Struct | null }>(
+        'ValidateJWTSVID',
+        { audience, svid: token },
+        signal,
+      )
+      return { spiffeId: reply.spiffe_id, claims: fromStruct(reply.claims) }
+    },
+  }
+}
+
+// google.protobuf.Struct stays in its wire form.
+interface Struct {
+  fields?: Record<string, Value>
+}
+interface Value {
+  kind?: 'nullValue' | 'numberValue' | 'stringValue' | 'boolValue' | 'structValue' | 'listValue'
+  numberValue?: number
+  stringValue?: string
+  boolValue?: boolean
+  structValue?: Struct
+  listValue?: { values?: Value[] }
+}
+
+function fromStruct(struct: Struct | null | undefined): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(struct?.fields ?? {}).map(([name, value]) => [name, fromValue(value)]))
+}
+
+function fromValue(value: Value): unknown {
+  if (value.structValue != null) return fromStruct(value.structValue)
+  if (value.listValue != null) return (value.listValue.values ?? []).map(fromValue)
+  return value.stringValue ?? value.numberValue ?? value.boolValue ?? null
+}

@@ -1,0 +1,67 @@
+// What a gRPC status of the agent means for a person: which failure, and what to do about it.
+import { statSync } from 'node:fs'
+import { dirname } from 'node:path'
+import type { Clock } from '../../core/clock.ts'
+import { errorText, type Failure, failure } from '../../core/errors.ts'
+import type { SocketAddress } from '../../spiffe/socket-address.ts'
+
+// gRPC status codes: https://grpc.github.io/grpc/core/md_doc_statuscodes.html
+const code = { invalidArgument: 3, permissionDenied: 7, resourceExhausted: 8, unimplemented: 12 } as const
+
+const unaryMs = 35_000
+
+/** Rejects with workload_api_silent after 35 s, or with the signal's reason. */
+export async function unaryDeadline(address: SocketAddress, clock: Clock, signal: AbortSignal): Promise<never> {
+  await clock.sleep(unaryMs, signal)
+  throw failure('workload_api_silent', `the agent at ${address.text} has not answered a call for ${unaryMs / 1000} s`)
+}
+
+/** Turns what a call threw into a Failure. SPIRE's meanings, as its Workload API handler sends them. */
+export function statusFailure(error: unknown, address: SocketAddress): Failure {
+  const at = `the agent at ${address.text}`
+  const details =
+    error instanceof Error && 'details' in error && typeof error.details === 'string' ? error.details : errorText(error)
+  switch (error instanceof Error && 'code' in error ? error.code : undefined) {
+    case code.permissionDenied:
+      return failure('identity_not_issued', `${at} has no identity for this process: ${details}`)
+    case code.invalidArgument:
+      return failure('workload_api_rejected', `${at} called the request invalid: ${details}`)
+    case code.unimplemented:
+      return failure('workload_api_unimplemented', `${at} does not offer this method: ${details}`)
+    case code.resourceExhausted:
+      return /larger than max|message length/i.test(details)
+        ? failure('workload_api_too_large', `a message of ${at} is larger than 64 MiB: ${details}`)
+        : failure('workload_api_unavailable', `${at} is out of resources: ${details}`)
+    default:
+      return connectionFailure(details, address)
+  }
+}
+
+function connectionFailure(details: string, address: SocketAddress): Failure {
+  const unreachable = (why: string, remedy?: string) =>
+    failure('workload_api_unreachable', `cannot connect to the Workload API at ${address.text}: ${why}`, { remedy })
+  if (/\bENOENT\b/.test(details)) return unreachable('no such file')
+  if (/\bECONNREFUSED\b/.test(details))
+    return unreachable('connection refused', 'Is the agent running? One that crashed leaves its socket behind.')
+  if (/\bEACCES\b|\bEPERM\b/.test(details))
+    return unreachable(
+      `permission denied${address.kind === 'unix' ? ` (${rights(address.path)})` : ''}`,
+      "Let this process's user or group open the socket and enter its directory.",
+    )
+  if (/\bENOTSOCK\b/.test(details)) return unreachable('the file is not a socket')
+  if (/\b(EHOSTUNREACH|ENETUNREACH|ETIMEDOUT)\b/.test(details)) return unreachable('no route or no answer')
+  return failure('workload_api_unavailable', `the agent at ${address.text} cannot serve: ${details}`)
+}
+
+/** Mode and owner of the socket and its directory, as far as they can be seen. */
+function rights(path: string): string {
+  const of = (file: string) => {
+    try {
+      const { mode, uid, gid } = statSync(file)
+      return `${file} is ${(mode & 0o7777).toString(8).padStart(4, '0')} of ${uid}:${gid}`
+    } catch {
+      return `${file} cannot be seen`
+    }
+  }
+  return `${of(path)}, ${of(dirname(path))}; this process is ${process.getuid?.() ?? '?'}:${process.getgid?.() ?? '?'}`
+}

@@ -1,0 +1,164 @@
+// X.509 identities from the agent: one stream, coalesced, compared, chosen, and watched for the rotation that does not come.
+import type { Clock } from '../../core/clock.ts'
+import { type Failure, failure, toFailure } from '../../core/errors.ts'
+import type { Emit } from '../../core/events.ts'
+import { run, type Task } from '../../core/run.ts'
+import { createCell, nextWithin } from '../../core/source.ts'
+import { parseX509Context, type X509Context } from '../../spiffe/x509-context.ts'
+import { type X509Svid, x509Facts } from '../../spiffe/x509-svid.ts'
+import type { Choice } from '../choice.ts'
+import type { X509Identity, X509Source } from '../sources.ts'
+import { createIdentityCell, withdrawalGraceMs } from '../state.ts'
+import type { WorkloadApi } from './client.ts'
+import { keepStream } from './stream.ts'
+
+export interface X509SourceOptions {
+  readonly identity: string
+  readonly api: WorkloadApi
+  readonly choice: Choice
+  readonly clock: Clock
+  readonly random: () => number
+  readonly emit: Emit
+  /** Adds the remedy of this very process to "no identity issued". */
+  readonly explain: (failure: Failure) => Failure
+}
+
+const coalesceMs = 250
+const shareReplaceStream = 0.4
+const shareUnhealthy = 0.1
+
+/** Creates the source and the task that feeds it; one FetchX509SVID stream in all. */
+export function createX509Source(options: X509SourceOptions): { source: X509Source; run: Task } {
+  const { identity, api, clock, random, emit } = options
+  const cell = createIdentityCell<X509Identity>({ identity, stream: 'x509', clock, emit })
+  const pending = createCell<X509Context | undefined>(undefined)
+  let appliedAt = Number.NEGATIVE_INFINITY
+  let context: X509Context | undefined
+  let value: X509Identity | undefined
+  let connected = false
+
+  function apply(next: X509Context): void {
+    appliedAt = clock.boot()
+    // SPIRE sends equal content again and again; equal content must wake nobody.
+    const changed = context?.digest !== next.digest
+    if (changed) context = next
+    if (context === undefined) return
+    try {
+      const chosen = options.choice.pick(
+        context.svids.map((svid) => ({ spiffe_id: svid.spiffeId, hint: svid.hint, svid })),
+      ).svid
+      if (changed || value === undefined) {
+        const fresh = value?.svid.leaf.fingerprint256 !== chosen.leaf.fingerprint256
+        value = Object.freeze({ svid: chosen, bundles: context.bundles })
+        if (fresh)
+          emit({
+            type: 'x509.updated',
+            identity,
+            hint: chosen.hint,
+            svids: context.svids.length,
+            bundles: [...context.bundles.keys()],
+            ...x509Facts(chosen),
+          })
+      }
+      cell.ready(value)
+    } catch (error) {
+      cell.failing(toFailure(error))
+    }
+  }
+
+  const stream = keepStream({
+    address: api.address,
+    open: (signal) => api.x509Contexts(signal),
+    clock,
+    random,
+    take(message) {
+      const next = parseX509Context(message)
+      if (clock.boot() - appliedAt >= coalesceMs) apply(next)
+      else pending.set(next)
+    },
+    connected() {
+      if (!connected) emit({ type: 'identity.connected', identity, stream: 'x509' })
+      connected = true
+    },
+    rejected(problem) {
+      emit({ type: 'identity.rejected', identity, stream: 'x509', failure: problem })
+      cell.failing(problem)
+    },
+    failed(problem) {
+      const explained = options.explain(problem)
+      emit({ type: 'identity.disconnected', identity, stream: 'x509', failure: explained, wasConnected: connected })
+      connected = false
+      cell.failing(explained)
+    },
+  })
+
+  // The first message of a burst is applied at once; of those that follow within a quarter second the newest counts.
+  const coalesce: Task = async (signal) => {
+    for (;;) {
+      if (pending.current === undefined) await pending.next(undefined, signal)
+      await clock.sleep(appliedAt + coalesceMs - clock.boot(), signal)
+      const newest = pending.current
+      pending.set(undefined)
+      if (newest !== undefined) apply(newest)
+    }
+  }
+
+  const watchRotation: Task = async (signal) => {
+    let warned: X509Svid | undefined
+    for (;;) {
+      const state = cell.source.current
+      if (state.status !== 'ready') {
+        await cell.source.next(state, signal)
+        continue
+      }
+      const { svid } = state.value
+      const left = svid.notAfter - clock.now()
+      const share = left / (svid.notAfter - svid.notBefore)
+      if (share <= shareReplaceStream && warned !== svid) {
+        warned = svid
+        emit({
+          type: 'identity.warning',
+          identity,
+          code: 'x509_rotation_late',
+          message: `${svid.spiffeId} should have been rotated: ${Math.round(left / 1000)} s of its life are left. Asking the agent again on a new stream`,
+        })
+        stream.replace()
+      }
+      if (left <= 0)
+        cell.failing(
+          failure(
+            'x509_svid_expired',
+            `the X.509-SVID ${svid.spiffeId} expired at ${new Date(svid.notAfter).toISOString()} by this machine's clock`,
+          ),
+        )
+      else if (share <= shareUnhealthy)
+        cell.failing(
+          failure(
+            'x509_rotation_late',
+            `the X.509-SVID ${svid.spiffeId} ends at ${new Date(svid.notAfter).toISOString()} and has not been rotated`,
+          ),
+        )
+      await nextWithin(cell.source, cell.source.current, untilNextMark(left, svid), clock, signal)
+    }
+  }
+
+  // A chosen identity that is missing from a message that stays the last one: nothing else would end the grace.
+  const watchMissing: Task = async (signal) => {
+    for (;;) {
+      const state = cell.source.current
+      if (state.status === 'ready' && state.failure?.code === 'identity_missing') {
+        const after = await nextWithin(cell.source, state, withdrawalGraceMs, clock, signal)
+        if (after === state) cell.failing(state.failure)
+      } else await cell.source.next(state, signal)
+    }
+  }
+
+  return { source: cell.source, run: (signal) => run([stream.run, coalesce, watchRotation, watchMissing], signal) }
+}
+
+/** Milliseconds until the next of 40 %, 10 % and the end; after the end it is only looked at now and then. */
+function untilNextMark(left: number, svid: X509Svid): number {
+  const life = svid.notAfter - svid.notBefore
+  const marks = [shareReplaceStream, shareUnhealthy, 0].map((share) => left - share * life).filter((ms) => ms > 0)
+  return marks.length === 0 ? 60_000 : Math.min(...marks) + 1
+}

@@ -1,0 +1,62 @@
+// The executable: argv to a command. The only file that ends the process.
+import { writeSync } from 'node:fs'
+import { cli } from './cli/cli.ts'
+import type { Io } from './cli/command.ts'
+import { systemClock } from './core/clock.ts'
+import { isFailure, sentence } from './core/errors.ts'
+
+// SIGUSR1 opens Node's inspector, which reads every secret of the process: taken away first of all. SIGUSR2 would end it.
+process.on('SIGUSR1', () => {})
+process.on('SIGUSR2', () => {})
+
+const io: Io = {
+  env: process.env,
+  clock: systemClock,
+  out: (text) => write(1, text),
+  err: (text) => write(2, text),
+  version: process.env['SVIDECAR_VERSION'] ?? 'development',
+  commit: process.env['SVIDECAR_COMMIT'] ?? 'unknown',
+  nextSignal: (names) =>
+    new Promise((resolve) => {
+      const take = (name: NodeJS.Signals) => {
+        for (const one of names) process.off(one, take)
+        resolve(name)
+      }
+      for (const one of names) process.on(one, take)
+    }),
+}
+
+/** Writes all of it before the process may end; a reader that has gone away is no error. */
+function write(descriptor: 1 | 2, text: string): void {
+  let bytes = Buffer.from(text)
+  while (bytes.length > 0) {
+    try {
+      bytes = bytes.subarray(writeSync(descriptor, bytes))
+    } catch (error) {
+      const code = error instanceof Error && 'code' in error ? error.code : ''
+      if (code !== 'EAGAIN') return
+    }
+  }
+}
+
+async function main(): Promise<number> {
+  if (process.platform === 'win32') {
+    io.err('svidecar: Windows is not supported; svidecar runs on Linux, and its client commands on macOS.\n')
+    return 2
+  }
+  try {
+    return await cli(process.argv.slice(2), io)
+  } catch (error) {
+    if (!isFailure(error)) throw error
+    io.err(`svidecar: ${sentence(error)}\n`)
+    return error.code === 'usage' || error.code === 'config_invalid' ? 2 : 1
+  }
+}
+
+main().then(
+  (status) => process.exit(status),
+  (error: unknown) => {
+    io.err(`svidecar: this is a defect, please report it: ${error instanceof Error ? error.stack : String(error)}\n`)
+    process.exit(1)
+  },
+)

@@ -1,0 +1,75 @@
+// JWT-SVIDs: the claims of a compact token, without a look at its signature. JWT-SVID standard, sections 2 to 4.
+import { errorText, failure, isFailure } from '../core/errors.ts'
+import { type Secret, secret } from '../core/secret.ts'
+import { parseSpiffeId, type SpiffeId } from './spiffe-id.ts'
+
+export interface JwtSvid {
+  readonly compact: Secret<string>
+  readonly spiffeId: SpiffeId
+  readonly hint: string
+  readonly audience: readonly string[]
+  readonly issuer: string | undefined
+  readonly algorithm: string
+  readonly keyId: string | undefined
+  /** Wall clock of the issuer, milliseconds. */
+  readonly issuedAt: number | undefined
+  readonly expiresAt: number
+}
+
+export interface JwtSvidMessage {
+  readonly spiffe_id: string
+  readonly svid: string
+  readonly hint: string
+}
+
+const algorithms = /^(RS|ES|PS)(256|384|512)$/
+
+const decode = (part: string | undefined): Record<string, unknown> => {
+  const value: unknown = JSON.parse(Buffer.from(part ?? '', 'base64url').toString('utf8'))
+  if (typeof value !== 'object' || value === null || Array.isArray(value))
+    throw new Error('a part of it is not a JSON object')
+  return value as Record<string, unknown>
+}
+
+const text = (value: unknown): string | undefined => (typeof value === 'string' ? value : undefined)
+
+/**
+ * Parses one token of the agent. Its signature is the audience's business; here counts whether it is what was
+ * asked for and when it ends. Throws jwt_svid_invalid.
+ */
+export function parseJwtSvid(message: JwtSvidMessage): JwtSvid {
+  try {
+    const parts = message.svid.split('.')
+    if (parts.length !== 3) throw new Error('it is not a compact JWS')
+    const header = decode(parts[0])
+    const claims = decode(parts[1])
+    const algorithm = text(header['alg']) ?? ''
+    if (!algorithms.test(algorithm))
+      throw new Error(`its algorithm ${JSON.stringify(algorithm)} is not allowed (JWT-SVID 2.1)`)
+    if (header['typ'] !== undefined && header['typ'] !== 'JWT' && header['typ'] !== 'JOSE')
+      throw new Error('its type is neither JWT nor JOSE (JWT-SVID 2.3)')
+    const spiffeId = parseSpiffeId(text(claims['sub']) ?? '')
+    if (spiffeId !== message.spiffe_id) throw new Error(`it belongs to ${spiffeId}`)
+    const audience = (Array.isArray(claims['aud']) ? claims['aud'] : [claims['aud']]).filter(
+      (one): one is string => typeof one === 'string',
+    )
+    if (audience.length === 0) throw new Error('it has no audience (JWT-SVID 3.2)')
+    if (typeof claims['exp'] !== 'number') throw new Error('it has no expiry (JWT-SVID 3.3)')
+    return Object.freeze({
+      compact: secret(message.svid),
+      spiffeId,
+      hint: message.hint,
+      audience: Object.freeze(audience),
+      issuer: text(claims['iss']),
+      algorithm,
+      keyId: text(header['kid']),
+      issuedAt: typeof claims['iat'] === 'number' ? claims['iat'] * 1000 : undefined,
+      expiresAt: claims['exp'] * 1000,
+    })
+  } catch (error) {
+    // The token itself stays out of the message: JSON.parse quotes what it could not read.
+    const why =
+      error instanceof SyntaxError ? 'a part of it is not JSON' : isFailure(error) ? error.message : errorText(error)
+    throw failure('jwt_svid_invalid', `the JWT-SVID of ${JSON.stringify(message.spiffe_id.slice(0, 300))}: ${why}`)
+  }
+}

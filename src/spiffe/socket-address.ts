@@ -1,0 +1,64 @@
+// The address of a Workload API: SPIFFE Workload Endpoint standard, section 4.
+import { isIPv4, isIPv6 } from 'node:net'
+import { failure } from '../core/errors.ts'
+
+export type SocketAddress =
+  | { readonly kind: 'unix'; readonly path: string; readonly text: string }
+  | { readonly kind: 'tcp'; readonly host: string; readonly port: number; readonly text: string }
+
+// sun_path holds 108 bytes with its end on Linux and 104 on macOS. Node cuts a longer path silently and then
+// talks to another file.
+const longestPath = process.platform === 'darwin' ? 103 : 107
+
+const refuse = (text: string, why: string, remedy?: string): never => {
+  throw failure('socket_address_invalid', `${JSON.stringify(text)} is not a Workload API address: ${why}`, { remedy })
+}
+
+/** Parses unix:///absolute/path, unix:/absolute/path or tcp://IP:port, and nothing else. Throws socket_address_invalid. */
+export function parseSocketAddress(text: string): SocketAddress {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what this looks for
+  if (/[\u0000-\u0020\u007f]/.test(text)) return refuse(text, 'it has control characters or blanks')
+  if (text.startsWith('/')) return refuse(text, 'it has no scheme', `Write unix://${text}.`)
+  if (text.startsWith('unix:')) return parseUnix(text)
+  if (text.startsWith('tcp:')) return parseTcp(text)
+  return refuse(text, text === '' ? 'it is empty' : 'its scheme is neither unix nor tcp')
+}
+
+function parseUnix(text: string): SocketAddress {
+  const rest = text.slice('unix:'.length)
+  if (/[?#]/.test(rest)) return refuse(text, 'a query or a fragment has no meaning here')
+  if (rest.startsWith('//') && !rest.startsWith('///')) {
+    return refuse(
+      text,
+      rest === '//' ? 'its path is missing' : 'it names a host: after unix:// comes an absolute path, so three slashes',
+    )
+  }
+  const path = rest.startsWith('//') ? rest.slice(2) : rest
+  if (!path.startsWith('/')) return refuse(text, 'its path is not absolute')
+  if (path === '/') return refuse(text, 'its path is missing')
+  if (Buffer.byteLength(path) > longestPath)
+    return refuse(
+      text,
+      `its path is longer than the ${longestPath} bytes that a socket's name may have`,
+      'Use a shorter path.',
+    )
+  return Object.freeze({ kind: 'unix', path, text: `unix://${path}` })
+}
+
+function parseTcp(text: string): SocketAddress {
+  const remedy = 'Write tcp:// with an IP address and a port, such as tcp://127.0.0.1:8081.'
+  const match = /^tcp:\/\/(?:\[([^\]]*)\]|([^:/?#[\]@]*)):(\d{1,5})$/.exec(text)
+  if (match === null) return refuse(text, 'it is not an IP address and a port and nothing else', remedy)
+  const [, six, four, digits] = match
+  const port = Number(digits)
+  if (six === undefined ? !isIPv4(four ?? '') : !isIPv6(six))
+    return refuse(text, 'its host is not an IP address', remedy)
+  if (port < 1 || port > 65_535) return refuse(text, 'its port is not between 1 and 65535', remedy)
+  return Object.freeze({ kind: 'tcp', host: six ?? four ?? '', port, text })
+}
+
+/** The same address in the form that gRPC dials. */
+export const grpcTarget = (address: SocketAddress): string => {
+  if (address.kind === 'unix') return `unix:${address.path}`
+  return isIPv6(address.host) ? `ipv6:[${address.host}]:${address.port}` : `ipv4:${address.host}:${address.port}`
+}

@@ -1,0 +1,47 @@
+// X.509 bundles: the authorities of one trust domain. Trust Domain and Bundle standard, section 4.
+import { createHash, X509Certificate } from 'node:crypto'
+import { errorText, type FailureCode, failure } from '../core/errors.ts'
+import { readElement } from './der.ts'
+import type { TrustDomain } from './spiffe-id.ts'
+
+export interface X509Bundle {
+  readonly trustDomain: TrustDomain
+  /** May be empty: then nothing of this trust domain is trusted. */
+  readonly authorities: readonly X509Certificate[]
+  /** Equal for equal sets of authorities, in whatever order they came. */
+  readonly digest: string
+}
+
+/**
+ * Splits concatenated DER into certificates, in order. Node's constructor reads the first one and silently
+ * ignores what follows, so each is cut out by its own length. Throws `code` on anything else, trailing bytes included.
+ */
+export function splitCertificates(der: Buffer, code: FailureCode, what: string): X509Certificate[] {
+  const certificates: X509Certificate[] = []
+  try {
+    for (let offset = 0; offset < der.length; ) {
+      const { end } = readElement(der, offset)
+      certificates.push(new X509Certificate(der.subarray(offset, end)))
+      offset = end
+    }
+  } catch (error) {
+    throw failure(code, `${what}: certificate ${certificates.length + 1} cannot be read: ${errorText(error)}`, {
+      cause: error,
+    })
+  }
+  return certificates
+}
+
+/** A SHA-256 over a list of byte strings, as hex. */
+export function digestOf(parts: Iterable<Buffer | string>): string {
+  const hash = createHash('sha256')
+  for (const part of parts) hash.update(`${part.length}:`).update(part)
+  return hash.digest('hex')
+}
+
+/** Parses one bundle of the Workload API: concatenated DER, possibly empty. Throws x509_bundle_invalid. */
+export function parseX509Bundle(trustDomain: TrustDomain, der: Buffer): X509Bundle {
+  const authorities = splitCertificates(der, 'x509_bundle_invalid', `the bundle of ${trustDomain}`)
+  const digest = digestOf(authorities.map((authority) => authority.fingerprint256).sort())
+  return Object.freeze({ trustDomain, authorities: Object.freeze(authorities), digest })
+}

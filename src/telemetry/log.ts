@@ -1,0 +1,58 @@
+// The log: a fold over the events, written at once to stderr, as JSON or as text for people.
+import { writeSync } from 'node:fs'
+import { pino } from 'pino'
+import type { Clock } from '../core/clock.ts'
+import type { Event, Listener } from '../core/events.ts'
+import { describe, type Level, type Line } from './describe.ts'
+
+export interface LogOptions {
+  readonly level: Level
+  readonly format: 'json' | 'text'
+  readonly clock: Clock
+  /** Where lines go; stderr when left out. */
+  readonly write?: ((line: string) => void) | undefined
+}
+
+// A neighbour who knocks at a closed door a thousand times a second must not fill the disk.
+const quietMs = 10_000
+
+/** Creates the listener that logs. */
+export function createLog({ level, format, clock, write }: LogOptions): Listener {
+  const destination = write === undefined ? pino.destination({ dest: 2, sync: true }) : { write }
+  const logger = pino(
+    {
+      level,
+      base: null,
+      timestamp: () => `,"time":"${new Date(clock.now()).toISOString()}"`,
+      formatters: { level: (label) => ({ level: label }) },
+    },
+    destination,
+  )
+  const put = write ?? ((line: string) => void writeSync(2, line))
+  const ranks: readonly Level[] = ['debug', 'info', 'warn', 'error']
+  const quiet = createQuiet(clock)
+  return (event) => {
+    const line = describe(event)
+    if (ranks.indexOf(line.level) < ranks.indexOf(level) || quiet(event, line)) return
+    if (format === 'text') put(textLine(line, clock.now()))
+    else logger[line.level](line.fields, line.message)
+  }
+}
+
+const textLine = ({ level, message, fields }: Line, now: number): string => {
+  const code = typeof fields['code'] === 'string' ? ` [${fields['code']}]` : ''
+  return `${new Date(now).toISOString().slice(11, 19)} ${level.toUpperCase().padEnd(5)} ${message}${code}\n`
+}
+
+/** True for a refusal or a clock warning that was logged a moment ago in the same words. */
+function createQuiet(clock: Clock): (event: Event, line: Line) => boolean {
+  const last = new Map<string, number>()
+  return (event, line) => {
+    if (event.type !== 'listener.refused' && event.type !== 'exchange.clock_skew') return false
+    const now = clock.boot()
+    if (now - (last.get(line.message) ?? Number.NEGATIVE_INFINITY) < quietMs) return true
+    if (last.size > 100) last.clear()
+    last.set(line.message, now)
+    return false
+  }
+}

@@ -1,0 +1,161 @@
+// The metrics: a fold over the events. Label values come from the configuration or from fixed lists, never from callers.
+import { Counter, Gauge, Histogram, Registry } from 'prom-client'
+import type { Event, EventOf, Listener } from '../core/events.ts'
+
+export interface Metrics {
+  readonly listener: Listener
+  readonly render: () => Promise<{ contentType: string; body: string }>
+  /** Name, type, labels and help of each metric, for the documentation. */
+  readonly describe: () => readonly { name: string; type: string; labels: readonly string[]; help: string }[]
+}
+
+const attemptBuckets = [0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]
+const answerBuckets = [0.001, 0.005, 0.025, 0.1, 0.3, 1]
+
+/** Creates the registry with all metrics of the daemon. */
+export function createMetrics(): Metrics {
+  const registry = new Registry()
+  const declared: { name: string; type: string; labels: readonly string[]; help: string }[] = []
+  const declare = (type: string, name: string, help: string, labelNames: readonly string[]) => {
+    declared.push({ name: `svidecar_${name}`, type, labels: labelNames, help })
+    return { name: `svidecar_${name}`, help, labelNames, registers: [registry] }
+  }
+  const gauge = (name: string, help: string, ...labels: string[]) => new Gauge(declare('gauge', name, help, labels))
+  const counter = (name: string, help: string, ...labels: string[]) =>
+    new Counter(declare('counter', name, help, labels))
+  const histogram = (name: string, help: string, buckets: number[], ...labels: string[]) =>
+    new Histogram({ ...declare('histogram', name, help, labels), buckets })
+
+  const build = gauge('build_info', 'Always 1; says what runs.', 'version', 'commit', 'node_version')
+  const loaded = gauge('config_last_reload_timestamp_seconds', 'When the running configuration was loaded.')
+  const reloadFailures = counter(
+    'config_reload_failures_total',
+    'Configurations that were not loaded because of mistakes.',
+  )
+  const connected = gauge(
+    'workload_api_connected',
+    '1 while the agent sends X.509-SVIDs on an open stream, or gave the last JWT-SVID that was asked for.',
+    'identity',
+  )
+  const restarts = counter(
+    'workload_api_stream_restarts_total',
+    'Streams of the agent that had delivered and ended.',
+    'identity',
+  )
+  const apiErrors = counter(
+    'workload_api_errors_total',
+    'Failed calls, ended streams and rejected messages of the agent.',
+    'identity',
+    'code',
+  )
+  const notBefore = gauge(
+    'x509_svid_not_before_timestamp_seconds',
+    'Start of the X.509-SVID in use.',
+    'identity',
+    'spiffe_id',
+  )
+  const notAfter = gauge(
+    'x509_svid_not_after_timestamp_seconds',
+    'End of the X.509-SVID in use.',
+    'identity',
+    'spiffe_id',
+  )
+  const updates = counter('x509_svid_updates_total', 'X.509-SVIDs that replaced another one.', 'identity')
+  const jwtExpiry = gauge('jwt_svid_expiry_timestamp_seconds', 'End of the newest JWT-SVID.', 'identity', 'audience')
+  const jwtFetches = counter('jwt_svid_fetches_total', 'JWT-SVIDs that the agent gave.', 'identity', 'audience')
+  const expiry = gauge('credential_expiry_timestamp_seconds', 'Expiration of the credentials in use.', 'profile')
+  const renewal = gauge(
+    'credential_next_renewal_timestamp_seconds',
+    'When the credentials in use will be renewed.',
+    'profile',
+  )
+  const usable = gauge('credential_usable', '1 while the profile has credentials to serve.', 'profile')
+  const successes = counter('exchange_success_total', 'Exchanges that gave credentials.', 'profile', 'method')
+  const failures = counter(
+    'exchange_failures_total',
+    'Exchanges that failed, by the code of docs/errors.md.',
+    'profile',
+    'method',
+    'reason',
+  )
+  const duration = histogram(
+    'exchange_duration_seconds',
+    'Time of an exchange, the wait for its identity included.',
+    attemptBuckets,
+    'profile',
+    'method',
+  )
+  const skew = gauge('clock_skew_seconds', "AWS's clock less this machine's, as the last reply said.", 'profile')
+  const served = counter('served_requests_total', 'Answers to requests for credentials.', 'endpoint', 'code')
+  const servedDuration = histogram('served_request_duration_seconds', 'Time of an answer.', answerBuckets, 'endpoint')
+  new Gauge({
+    ...declare('gauge', 'process_resident_memory_bytes', 'Resident memory of the daemon.', []),
+    collect() {
+      this.set(process.memoryUsage.rss())
+    },
+  })
+
+  let seen: { identity: string; spiffeId: string } | undefined
+  const folds: { [T in Event['type']]?: (event: EventOf<T>) => void } = {
+    'daemon.starting': (event) =>
+      build.set({ version: event.version, commit: event.commit, node_version: process.version }, 1),
+    'config.loaded': (event) => {
+      loaded.setToCurrentTime()
+      reloadFailures.inc(0)
+      for (const { name, method, identity } of event.profiles) {
+        // Series exist before their first event: an alert on increase() needs the zero.
+        successes.inc({ profile: name, method }, 0)
+        usable.inc({ profile: name }, 0)
+        connected.inc({ identity }, 0)
+        restarts.inc({ identity }, 0)
+      }
+    },
+    'config.reload_failed': () => reloadFailures.inc(),
+    'identity.connected': (event) => connected.set({ identity: event.identity }, 1),
+    'identity.disconnected': (event) => {
+      connected.set({ identity: event.identity }, 0)
+      if (event.wasConnected) restarts.inc({ identity: event.identity })
+      apiErrors.inc({ identity: event.identity, code: event.failure.code })
+    },
+    'identity.rejected': (event) => apiErrors.inc({ identity: event.identity, code: event.failure.code }),
+    'x509.updated': (event) => {
+      const { identity, spiffeId } = event
+      if (seen?.identity === identity && seen.spiffeId !== spiffeId)
+        for (const one of [notBefore, notAfter]) one.remove({ identity, spiffe_id: seen.spiffeId })
+      seen = { identity, spiffeId }
+      notBefore.set({ identity, spiffe_id: spiffeId }, event.notBefore / 1000)
+      notAfter.set({ identity, spiffe_id: spiffeId }, event.notAfter / 1000)
+      updates.inc({ identity })
+    },
+    'jwt.fetched': (event) => {
+      jwtExpiry.set({ identity: event.identity, audience: event.audience }, event.expiresAt / 1000)
+      jwtFetches.inc({ identity: event.identity, audience: event.audience })
+    },
+    'exchange.succeeded': ({ profile, method, seconds }) => {
+      successes.inc({ profile, method })
+      duration.observe({ profile, method }, seconds)
+    },
+    'exchange.failed': ({ profile, method, seconds, failure }) => {
+      failures.inc({ profile, method, reason: failure.code })
+      duration.observe({ profile, method }, seconds)
+    },
+    'exchange.clock_skew': ({ profile, seconds }) => skew.set({ profile }, seconds),
+    'credentials.fresh': ({ profile, expiresAt, deadline, refreshAt }) => {
+      expiry.set({ profile }, expiresAt / 1000)
+      // refreshAt and deadline are of the boot clock; their distance is the same on every clock.
+      renewal.set({ profile }, (expiresAt - (deadline - refreshAt)) / 1000)
+      usable.set({ profile }, 1)
+    },
+    'credentials.expired': ({ profile }) => usable.set({ profile }, 0),
+    'credentials.dropped': ({ profile }) => usable.set({ profile }, 0),
+    served: ({ endpoint, status, seconds }) => {
+      served.inc({ endpoint, code: String(status) })
+      servedDuration.observe({ endpoint }, seconds)
+    },
+  }
+  return {
+    listener: (event) => (folds[event.type] as ((event: Event) => void) | undefined)?.(event),
+    render: async () => ({ contentType: registry.contentType, body: await registry.metrics() }),
+    describe: () => declared,
+  }
+}

@@ -1,0 +1,186 @@
+// The dev authority issues what SPIRE would, and other people's code agrees.
+import assert from 'node:assert/strict'
+import { spawnSync } from 'node:child_process'
+import { createPrivateKey, createPublicKey, X509Certificate } from 'node:crypto'
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import { createLocalJWKSet, decodeProtectedHeader, jwtVerify } from 'jose'
+import { systemClock } from '../../src/core/clock.ts'
+import { type Authority, createAuthority, type IssuedX509, type KeyType } from '../../src/dev/authority.ts'
+import { createCertificate, randomSerial, readCertificate } from '../../src/dev/certificate.ts'
+import { integer, readDer, time } from '../../src/dev/der.ts'
+import { fakeClock, temporaryFolder } from './support.ts'
+
+const spiffeId = 'spiffe://dev.local/web'
+const web = { spiffeId, ttlSeconds: 60 }
+
+const parse = (raw: Buffer | undefined) => new X509Certificate(raw ?? Buffer.alloc(0))
+const pem = (raw: Buffer) => new X509Certificate(raw).toString()
+
+test('issues a leaf in the profile of SPIRE', async () => {
+  const clock = fakeClock()
+  const authority = await createAuthority({ trustDomain: 'dev.local', clock })
+  const issued = await authority.issueX509(web)
+  const leaf = parse(issued.chain[0])
+  const facts = readCertificate(leaf.raw)
+  assert.equal(leaf.subject, 'C=US\nO=SPIRE')
+  assert.equal(leaf.subjectAltName, `URI:${spiffeId}`)
+  assert.deepEqual(facts.uris, [spiffeId])
+  assert.equal(facts.version, 3)
+  assert.equal(facts.ca, false)
+  assert.deepEqual([...(facts.keyUsage ?? [])], ['digitalSignature', 'keyEncipherment', 'keyAgreement'])
+  assert.deepEqual(leaf.keyUsage, ['1.3.6.1.5.5.7.3.1', '1.3.6.1.5.5.7.3.2']) // Node's name for the extended key usage
+  assert.equal(leaf.validFromDate.getTime(), clock.now() - 10_000)
+  assert.equal(leaf.validToDate.getTime(), clock.now() + 60_000)
+  assert.equal(issued.notBefore, leaf.validFromDate.getTime())
+  assert.equal(issued.notAfter, leaf.validToDate.getTime())
+  assert.ok(leaf.checkPrivateKey(createPrivateKey({ key: issued.key, format: 'der', type: 'pkcs8' })))
+})
+
+test('issues a root that names its trust domain and signs certificates only', async () => {
+  const authority = await createAuthority({ trustDomain: 'dev.local', clock: fakeClock() })
+  const root = parse(authority.bundle()[0])
+  assert.match(root.subject, /^C=US\nO=SPIFFE\nserialNumber=\d+$/)
+  assert.equal(root.subjectAltName, 'URI:spiffe://dev.local')
+  assert.equal(readCertificate(root.raw).ca, true)
+  assert.deepEqual([...(readCertificate(root.raw).keyUsage ?? [])], ['keyCertSign', 'cRLSign'])
+  assert.ok(root.verify(root.publicKey))
+  assert.equal(authority.rootPem(), root.toString())
+})
+
+test('puts a DNS name into the SAN and the common name, and leaves the subject out when asked', async () => {
+  const authority = await createAuthority({ trustDomain: 'dev.local', clock: fakeClock() })
+  const named = parse((await authority.issueX509({ ...web, dnsNames: ['web.dev', 'w'] })).chain[0])
+  assert.equal(named.subject, 'C=US\nO=SPIRE\nCN=web.dev')
+  assert.equal(named.subjectAltName, `DNS:web.dev, DNS:w, URI:${spiffeId}`)
+  const empty = parse((await authority.issueX509({ ...web, subject: 'empty' })).chain[0])
+  assert.equal(readCertificate(empty.raw).emptySubject, true)
+  assert.equal(readCertificate(named.raw).emptySubject, false)
+})
+
+test('dates a leaf back when told, and refuses an identity of another trust domain', async () => {
+  const clock = fakeClock()
+  const authority = await createAuthority({ trustDomain: 'dev.local', clock })
+  const old = await authority.issueX509({ ...web, lifetimeStart: clock.now() - 120_000 })
+  assert.equal(old.notAfter, clock.now() - 60_000)
+  await assert.rejects(
+    authority.issueX509({ ...web, spiffeId: 'spiffe://dev.local.evil/web' }),
+    /not in the trust domain/,
+  )
+})
+
+for (const keyType of ['ec-p256', 'ec-p384', 'rsa-2048'] satisfies KeyType[])
+  for (const intermediate of [false, true])
+    test(`chains verify with ${keyType} authorities, ${intermediate ? 'through an' : 'without'} intermediate`, async (t) => {
+      const authority = await createAuthority({ trustDomain: 'dev.local', keyType, intermediate, clock: systemClock })
+      const issued = await authority.issueX509({ ...web, keyType })
+      const certificates = [...issued.chain, ...authority.bundle()].map(parse)
+      assert.equal(certificates.length, intermediate ? 3 : 2)
+      for (const [at, certificate] of certificates.entries()) {
+        const issuer = certificates[Math.min(at + 1, certificates.length - 1)]
+        assert.ok(issuer && certificate.checkIssued(issuer) && certificate.verify(issuer.publicKey), `number ${at}`)
+        assert.equal(certificate.publicKey.asymmetricKeyType, keyType === 'rsa-2048' ? 'rsa' : 'ec')
+      }
+      const stranger = await createAuthority({ trustDomain: 'dev.local', keyType, clock: systemClock })
+      assert.ok(!certificates.at(-2)?.verify(parse(stranger.bundle()[0]).publicKey))
+
+      const folder = await temporaryFolder(t)
+      const verdict = await opensslVerify(folder, issued, authority)
+      if (verdict === undefined) return t.diagnostic('no openssl on PATH: its verdict is skipped')
+      assert.match(verdict, /leaf\.pem: OK/)
+      assert.doesNotMatch((await opensslVerify(folder, issued, stranger)) ?? '', /OK/)
+    })
+
+/** What `openssl verify -x509_strict` says; undefined without an openssl. */
+async function opensslVerify(folder: string, issued: IssuedX509, authority: Authority): Promise<string | undefined> {
+  const [leaf = Buffer.alloc(0), ...between] = issued.chain
+  await writeFile(join(folder, 'leaf.pem'), pem(leaf))
+  await writeFile(join(folder, 'between.pem'), between.map(pem).join(''))
+  await writeFile(join(folder, 'root.pem'), authority.rootPem())
+  const untrusted = between.length > 0 ? ['-untrusted', 'between.pem'] : []
+  const run = spawnSync('openssl', ['verify', '-x509_strict', '-CAfile', 'root.pem', ...untrusted, 'leaf.pem'], {
+    cwd: folder,
+    encoding: 'utf8',
+  })
+  return run.error ? undefined : run.stdout + run.stderr
+}
+
+test('keeps the old root and the old token key after a rotation', async () => {
+  const authority = await createAuthority({ trustDomain: 'dev.local', clock: fakeClock() })
+  const [before] = authority.bundle()
+  const { keys: keysBefore } = await authority.jwks()
+  const oldLeaf = parse((await authority.issueX509(web)).chain[0])
+  await authority.rotate()
+  const [kept, made] = authority.bundle()
+  assert.deepEqual(kept, before)
+  const newLeaf = parse((await authority.issueX509(web)).chain[0])
+  assert.ok(oldLeaf.verify(parse(kept).publicKey) && !newLeaf.verify(parse(kept).publicKey))
+  assert.ok(newLeaf.verify(parse(made).publicKey))
+  const { keys } = await authority.jwks()
+  assert.deepEqual(keys.slice(0, 1), keysBefore)
+  assert.equal(keys.length, 2)
+})
+
+for (const algorithm of ['ES256', 'RS256', 'PS256'] as const)
+  test(`issues ${algorithm} tokens that jose verifies with the JWKS`, async () => {
+    const clock = fakeClock()
+    const authority = await createAuthority({ trustDomain: 'dev.local', clock })
+    const token = await authority.issueJwt({ spiffeId, audience: ['a', 'b'], ttlSeconds: 60, algorithm })
+    const { keys } = await authority.jwks()
+    const { payload } = await jwtVerify(token, createLocalJWKSet({ keys }), { currentDate: new Date(clock.now()) })
+    const seconds = Math.floor(clock.now() / 1000)
+    assert.deepEqual(payload, { sub: spiffeId, aud: ['a', 'b'], exp: seconds + 60, iat: seconds })
+    const { alg, typ, kid } = decodeProtectedHeader(token)
+    assert.deepEqual({ alg, typ }, { alg: algorithm, typ: 'JWT' })
+    assert.ok(keys.some((key) => 'kid' in key && key.kid === kid))
+    assert.ok(keys.every((key) => !('use' in key) && !('d' in key)))
+  })
+
+test('writes an issuer into a token only when there is one', async () => {
+  const authority = await createAuthority({ trustDomain: 'dev.local', clock: fakeClock() })
+  const issuer = 'https://oidc.dev.local'
+  const payload = async (extra: object) => {
+    const token = await authority.issueJwt({ spiffeId, audience: ['a'], ttlSeconds: 60, ...extra })
+    return JSON.parse(Buffer.from(token.split('.')[1] ?? '', 'base64url').toString()) as { iss?: string }
+  }
+  assert.equal((await payload({ issuer })).iss, issuer)
+  assert.equal((await payload({})).iss, undefined)
+})
+
+test('writes a serial number that DER reads as positive, whatever its first bit', () => {
+  assert.equal(integer(Buffer.from('80', 'hex')).toString('hex'), '02020080')
+  assert.equal(integer(Buffer.from('007f', 'hex')).toString('hex'), '02017f')
+  assert.equal(randomSerial().length, 16)
+  assert.notDeepEqual(randomSerial(), randomSerial())
+})
+
+test('writes GeneralizedTime from 2050 on', () => {
+  assert.equal(time(Date.parse('2049-12-31T23:59:59Z')).toString('latin1'), '\x17\x0d491231235959Z')
+  assert.equal(time(Date.parse('2050-01-01T00:00:00Z')).toString('latin1'), '\x18\x0f20500101000000Z')
+})
+
+test('reads DER that is whole and refuses it when a byte is missing', () => {
+  const whole = Buffer.from('3003020105', 'hex')
+  assert.deepEqual(readDer(whole)[0]?.content, whole.subarray(2))
+  for (let length = 1; length < whole.length; length++) assert.throws(() => readDer(whole.subarray(0, length)), /DER/)
+})
+
+test('can also make what no authority should: a leaf that is a CA', async () => {
+  const authority = await createAuthority({ trustDomain: 'dev.local', clock: fakeClock() })
+  const { key } = await authority.issueX509(web)
+  const issuerKey = createPrivateKey({ key, format: 'der', type: 'pkcs8' })
+  const wrong = createCertificate({
+    publicKey: createPublicKey(issuerKey),
+    issuerKey,
+    subject: [],
+    issuer: [['CN', 'nobody']],
+    notBefore: 0,
+    notAfter: 1000,
+    ca: true,
+    keyUsage: ['digitalSignature'],
+    uris: [spiffeId],
+  })
+  assert.equal(readCertificate(wrong).ca, true)
+  assert.equal(parse(wrong).ca, false) // Node's `ca` wants keyCertSign too, which is why there is a reader here
+})

@@ -1,0 +1,111 @@
+// The dev AWS trusts the certificates that Roles Anywhere would, and no others.
+import assert from 'node:assert/strict'
+import { createPublicKey, generateKeyPairSync } from 'node:crypto'
+import { test } from 'node:test'
+import { createAuthority } from '../../src/dev/authority.ts'
+import { type CertificateContent, createCertificate } from '../../src/dev/certificate.ts'
+import { arns, hour, refused, setup, spiffeId, untrusted } from './rolesanywhere.ts'
+import type { FakeClock } from './support.ts'
+
+test('refuses a certificate without its intermediate, of another authority, or out of its time', async (t) => {
+  const { clock, create, authority } = await setup(t)
+  refused(await create({ chain: [] }), untrusted)
+  const stranger = await createAuthority({ trustDomain: 'dev.local', intermediate: true, clock })
+  refused(await create({ identity: await stranger.issueX509({ spiffeId, ttlSeconds: 60 }) }), untrusted)
+  const issue = (start: number) => authority.issueX509({ spiffeId, ttlSeconds: 60, lifetimeStart: clock.now() + start })
+  refused(await create({ identity: await issue(-61_000) }), untrusted)
+  refused(await create({ identity: await issue(11_000) }), untrusted)
+  assert.equal((await create({ identity: await issue(-59_000) })).status, 201)
+  assert.equal((await create({ identity: await issue(9000) })).status, 201) // NotBefore is ten seconds back
+})
+
+test('wants a chain of at most five, without the leaf, in any order', async (t) => {
+  const { authority, create, identity } = await setup(t)
+  const [leaf = Buffer.alloc(0), intermediate = Buffer.alloc(0)] = identity.chain
+  const [root = Buffer.alloc(0)] = authority.bundle()
+  const invalid: [number, string, RegExp] = [400, 'ValidationException', /Chain/]
+  refused(await create({ chain: [leaf, intermediate] }), invalid)
+  refused(await create({ chain: Array.from({ length: 6 }, () => intermediate) }), invalid)
+  assert.equal((await create({ chain: Array.from({ length: 5 }, () => intermediate) })).status, 201)
+  assert.equal((await create({ chain: [root, intermediate] })).status, 201)
+  const notACertificate: [number, string, RegExp] = [400, 'ValidationException', /^Invalid certificate$/]
+  refused(await create({ chain: [Buffer.from('not a certificate')] }), notACertificate)
+  refused(
+    await create({ spoil: (headers) => (headers['x-amz-x509'] = '-----BEGIN CERTIFICATE-----') }),
+    notACertificate,
+  )
+  const two = Buffer.concat([leaf, intermediate]).toString('base64')
+  refused(await create({ spoil: (headers) => (headers['x-amz-x509'] = two) }), notACertificate)
+})
+
+/** An identity from an issuer of the test's own, to be wrong in one thing. */
+function handmade(t: { clock: FakeClock; leaf?: Partial<CertificateContent>; ca?: Partial<CertificateContent> }) {
+  const [rootKey, caKey, leafKey] = [0, 1, 2].map(() => generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey)
+  if (!rootKey || !caKey || !leafKey) throw new Error('no keys')
+  const times = { notBefore: t.clock.now() - 1000, notAfter: t.clock.now() + hour }
+  const authority = { ...times, ca: true, keyUsage: ['keyCertSign'] as const, uris: [] }
+  const [root, ca, leaf] = (['root', 'ca', 'leaf'] as const).map((name) => [['CN', name]] as const)
+  if (!root || !ca || !leaf) throw new Error('no names')
+  const rootDer = createCertificate({
+    ...authority,
+    publicKey: createPublicKey(rootKey),
+    subject: root,
+    issuer: root,
+    issuerKey: rootKey,
+  })
+  const caDer = createCertificate({
+    ...authority,
+    publicKey: createPublicKey(caKey),
+    subject: ca,
+    issuer: root,
+    issuerKey: rootKey,
+    ...t.ca,
+  })
+  const leafDer = createCertificate({
+    ...times,
+    publicKey: createPublicKey(leafKey),
+    subject: leaf,
+    issuer: ca,
+    issuerKey: caKey,
+    ca: false,
+    keyUsage: ['digitalSignature'],
+    uris: [spiffeId],
+    ...t.leaf,
+  })
+  const identity = { chain: [leafDer, caDer], key: leafKey.export({ type: 'pkcs8', format: 'der' }), ...times }
+  return { rootDer, identity }
+}
+
+const insufficient: [number, string, RegExp] = [403, 'AccessDeniedException', /Insufficient certificate$/]
+const handmadeCases: [string, Omit<Parameters<typeof handmade>[0], 'clock'>, [number, string, RegExp] | 201][] = [
+  ['a right one of another make', {}, 201],
+  ['a leaf that is a CA', { leaf: { ca: true, keyUsage: ['digitalSignature', 'keyCertSign'] } }, insufficient],
+  ['a leaf that may not sign', { leaf: { keyUsage: ['keyEncipherment'] } }, insufficient],
+  ['a leaf without a subject', { leaf: { subject: [] } }, insufficient],
+  ['an intermediate that is no CA', { ca: { ca: false } }, untrusted],
+  ['an intermediate that may not sign certificates', { ca: { keyUsage: ['cRLSign'] } }, untrusted],
+  ['an intermediate that has expired', { ca: { notAfter: 0, notBefore: 0 } }, untrusted],
+  ['a leaf that names another issuer', { leaf: { issuer: [['CN', 'else']] } }, untrusted],
+  [
+    'a leaf for another identity',
+    { leaf: { uris: ['spiffe://dev.local/x', spiffeId] } },
+    [403, 'AccessDeniedException', /^Unable to assume/],
+  ],
+]
+for (const [name, content, expected] of handmadeCases)
+  test(`judges ${name}`, async (t) => {
+    let root: Buffer = Buffer.alloc(0)
+    const { clock, create } = await setup(t, { trustAnchors: [{ arn: arns.trustAnchorArn, roots: () => [root] }] })
+    const { rootDer, identity } = handmade({ clock, ...content })
+    root = rootDer
+    const answer = await create({ identity })
+    if (expected === 201) assert.equal(answer.status, 201, answer.text)
+    else refused(answer, expected)
+  })
+
+test('knows both roots after a rotation', async (t) => {
+  const { authority, create } = await setup(t)
+  await authority.rotate()
+  assert.equal((await create()).status, 201)
+  assert.equal((await create({ identity: await authority.issueX509({ spiffeId, ttlSeconds: 60 }) })).status, 201)
+})

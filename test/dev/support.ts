@@ -1,0 +1,134 @@
+// What the tests of the dev world share: a clock that moves when told, a temporary folder, a plain gRPC client.
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { TestContext } from 'node:test'
+import { Client, type ClientReadableStream, credentials, Metadata, type ServiceError } from '@grpc/grpc-js'
+import type { Clock } from '../../src/core/clock.ts'
+import { healthService, workloadService } from '../../src/dev/workload-definition.ts'
+
+export interface FakeClock extends Clock {
+  /** Moves time and wakes who has slept long enough. */
+  advance(milliseconds: number): void
+}
+
+export function fakeClock(start = Date.parse('2031-05-06T07:08:09Z')): FakeClock {
+  let passed = 0
+  const sleepers = new Set<{ until: number; wake: () => void }>()
+  return {
+    now: () => start + passed,
+    boot: () => passed,
+    sleep: (ms, signal) =>
+      new Promise((resolve, reject) => {
+        if (signal.aborted) return reject(signal.reason)
+        const sleeper = { until: passed + ms, wake: resolve }
+        sleepers.add(sleeper)
+        signal.addEventListener('abort', () => {
+          sleepers.delete(sleeper)
+          reject(signal.reason)
+        })
+      }),
+    advance: (milliseconds) => {
+      passed += milliseconds
+      for (const sleeper of sleepers)
+        if (sleeper.until <= passed) {
+          sleepers.delete(sleeper)
+          sleeper.wake()
+        }
+    },
+  }
+}
+
+/** A folder that goes with the test. */
+export async function temporaryFolder(t: TestContext): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), 'dev-'))
+  t.after(() => rm(folder, { recursive: true, force: true }))
+  return folder
+}
+
+export type Message = Record<string, unknown>
+
+export interface Stream {
+  /** The next message; rejects with the status when the stream fails, gives undefined when it ends with OK. */
+  next(): Promise<Message | undefined>
+  cancel(): void
+}
+
+export interface PlainClient {
+  unary(method: string, request: object, header?: string[]): Promise<Message>
+  stream(method: string, header?: string[]): Stream
+  close(): void
+}
+
+/** A gRPC client that knows the .proto and nothing else. */
+export function plainClient(t: TestContext, address: string): PlainClient {
+  const client = new Client(address.replace(/^tcp:\/\//, ''), credentials.createInsecure())
+  t.after(() => client.close())
+  const methods = { ...workloadService(), ...healthService() }
+  const definition = (name: string) =>
+    methods[name] ?? {
+      path: `/SpiffeWorkloadAPI/${name}`,
+      requestSerialize: () => Buffer.alloc(0),
+      responseDeserialize: () => ({}),
+    }
+  const metadata = (values: string[]) => {
+    const made = new Metadata()
+    for (const value of values) made.add('workload.spiffe.io', value)
+    return made
+  }
+  return {
+    unary: (method, request, header = ['true']) => {
+      const { path, requestSerialize, responseDeserialize } = definition(method)
+      return new Promise((resolve, reject) => {
+        client.makeUnaryRequest(
+          path,
+          requestSerialize,
+          responseDeserialize,
+          request,
+          metadata(header),
+          (error, reply) => (error ? reject(error) : resolve(reply as Message)),
+        )
+      })
+    },
+    stream: (method, header = ['true']) => {
+      const { path, requestSerialize, responseDeserialize } = definition(method)
+      const call = client.makeServerStreamRequest(path, requestSerialize, responseDeserialize, {}, metadata(header))
+      return readable(call as ClientReadableStream<Message>)
+    },
+    close: () => client.close(),
+  }
+}
+
+function readable(call: ClientReadableStream<Message>): Stream {
+  const arrived: Message[] = []
+  const waiting: (() => void)[] = []
+  let over: { error?: ServiceError } | undefined
+  const wake = () => {
+    for (const one of waiting.splice(0)) one()
+  }
+  call.on('data', (message: Message) => {
+    arrived.push(message)
+    wake()
+  })
+  call.on('error', (error: ServiceError) => {
+    over = { error }
+    wake()
+  })
+  call.on('end', () => {
+    // A failing stream ends too, just before its error is told.
+    setImmediate(() => {
+      over ??= {}
+      wake()
+    })
+  })
+  const next = async (): Promise<Message | undefined> => {
+    for (;;) {
+      const message = arrived.shift()
+      if (message) return message
+      if (over?.error) throw over.error
+      if (over) return undefined
+      await new Promise<void>((resolve) => waiting.push(resolve))
+    }
+  }
+  return { next, cancel: () => call.cancel() }
+}
