@@ -17,6 +17,21 @@ export interface Cell<T> extends Source<T> {
 export function createCell<T>(initial: T): Cell<T> {
   let current = initial
   const waiting = new Set<() => void>()
+
+  const changed = (signal: AbortSignal): Promise<void> =>
+    new Promise((resolve, reject) => {
+      const wake = () => {
+        signal.removeEventListener('abort', abort)
+        resolve()
+      }
+      const abort = () => {
+        waiting.delete(wake)
+        reject(signal.reason)
+      }
+      waiting.add(wake)
+      signal.addEventListener('abort', abort, { once: true })
+    })
+
   return {
     get current() {
       return current
@@ -28,23 +43,14 @@ export function createCell<T>(initial: T): Cell<T> {
       waiting.clear()
       for (const wake of woken) wake()
     },
-    next(seen, signal) {
-      if (signal.aborted) return Promise.reject(signal.reason)
-      if (current !== seen) return Promise.resolve(current)
-      return new Promise((resolve, reject) => {
-        const wake = () => {
-          signal.removeEventListener('abort', abort)
-          // Two changes may have cancelled each other out before anybody ran: then go on waiting.
-          if (current === seen) waiting.add(wake)
-          else resolve(current)
-        }
-        const abort = () => {
-          waiting.delete(wake)
-          reject(signal.reason)
-        }
-        waiting.add(wake)
-        signal.addEventListener('abort', abort, { once: true })
-      })
+    async next(seen, signal) {
+      signal.throwIfAborted()
+      // Looked at again after the wait: the value may have changed once more, or back, before anybody ran.
+      while (current === seen) {
+        await changed(signal)
+        signal.throwIfAborted()
+      }
+      return current
     },
   }
 }

@@ -1,0 +1,29 @@
+// A program that uses AWS: the SDK for JavaScript, told nothing but environment variables. Each line of stdin is one
+// call, each line of stdout its outcome; a process that lives as long as its stdin shows what the SDK does over time.
+import { createInterface } from 'node:readline'
+import { GetCallerIdentityCommand, STSClient, type STSClientConfig } from '@aws-sdk/client-sts'
+
+const whoAmI = async (client: STSClient) => {
+  const { Arn: arn } = await client.send(new GetCallerIdentityCommand({}))
+  return { arn }
+}
+
+const own = new STSClient()
+
+/** The credentials that the SDK found, but for the last character of the secret. */
+async function altered(): Promise<STSClientConfig> {
+  const { secretAccessKey, ...rest } = await own.config.credentials()
+  const last = secretAccessKey.endsWith('A') ? 'B' : 'A'
+  return { credentials: { ...rest, secretAccessKey: `${secretAccessKey.slice(0, -1)}${last}` } }
+}
+
+const calls: Readonly<Record<string, () => Promise<object>>> = {
+  identity: () => whoAmI(own),
+  'altered secret': async () => whoAmI(new STSClient(await altered())),
+  environment: async () => process.env,
+}
+
+for await (const line of createInterface({ input: process.stdin })) {
+  const outcome = await calls[line]?.().catch((error: Error) => ({ error: error.name, message: error.message }))
+  console.log(JSON.stringify(outcome ?? { error: 'NoSuchCall', message: line }))
+}
