@@ -15,7 +15,7 @@ export interface Refusal {
 // Roles Anywhere: model of the service and answers seen by users of AWS's own helper; STS: model and IAM guide.
 const byMessage: readonly (readonly [RegExp, FailureCode])[] = [
   [/untrusted signing certificate|certificate.*(not trusted|chain)|unable to verify.*certificate/i, 'trust_anchor'],
-  [/(trust anchor|profile).*(disabled|not enabled|inactive)/i, 'profile_disabled'],
+  [/(trust ?anchor|profile).*(disabled|not enabled|inactive)/i, 'profile_disabled'],
   [/roleSessionName/, 'session_name'],
   [/signature expired|signature not yet current|request.*(expired|too skewed)|clock skew/i, 'clock_skew'],
 ]

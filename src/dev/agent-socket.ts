@@ -1,5 +1,5 @@
 // Listens for the dev agent, safely: the socket's mode is the only authentication that the Workload API has here.
-import { chmod, lstat, mkdir, rm } from 'node:fs/promises'
+import { lstat, mkdir, rm } from 'node:fs/promises'
 import { connect, createServer, isIP, type Server, type Socket } from 'node:net'
 import { dirname } from 'node:path'
 
@@ -54,7 +54,8 @@ async function listenUnix(server: Server, address: string): Promise<string> {
   await mkdir(dirname(path), { recursive: true, mode: 0o700 })
   await removeStale(path)
   await listening(server, () => {
-    // Binding is synchronous, so nobody meets a socket with a wider mode, nor any other file this umask.
+    // Binding is synchronous, so nobody meets the socket with a wider mode (a chmod afterwards would leave a
+    // moment), and no other file meets this umask.
     const before = process.umask(0o177)
     try {
       server.listen(path)
@@ -62,7 +63,6 @@ async function listenUnix(server: Server, address: string): Promise<string> {
       process.umask(before)
     }
   })
-  await chmod(path, 0o600)
   return address
 }
 

@@ -154,6 +154,21 @@ test('ends streams with PermissionDenied when the last entry goes, and serves ag
   assert.equal(svidsOf(await client.stream('FetchX509SVID').next()).length, 1)
 })
 
+test('a first message waits for what is being signed, and a deleted entry does not come back signed', async (t) => {
+  const { agent, clock, client } = await setup(t)
+  agent.addEntry({ ...api, keyType: 'rsa-2048' }) // takes longer than the call
+  assert.equal(svidsOf(await client.stream('FetchX509SVID').next()).length, 2)
+  agent.addEntry({ ...api, id: 'c', keyType: 'rsa-2048' })
+  agent.deleteEntry('c')
+  await agent.rotateNow()
+  clock.advance(60_000)
+  await agent.rotateNow()
+  assert.deepEqual(
+    agent.entries.map(({ id }) => id),
+    ['a', 'b'],
+  )
+})
+
 test('refuses an entry of another trust domain, or one it has already', async (t) => {
   const { agent } = await setup(t)
   assert.throws(() => agent.addEntry({ id: 'c', spiffeId: 'spiffe://other/web' }), /not in the trust domain/)
@@ -213,6 +228,7 @@ test('renews all on command, with the new authority after a rotation', async (t)
 
 test('silent: opens streams and takes calls, answers them only when it serves again', async (t) => {
   const { agent, client } = await setup(t)
+  await client.unary('FetchJWTSVID', { audience: ['x'] }) // from now on cached, so it would come at once
   agent.setBehaviour('silent')
   const stream = client.stream('FetchX509SVID')
   const answers: string[] = []
@@ -220,7 +236,7 @@ test('silent: opens streams and takes calls, answers them only when it serves ag
   const token = client.unary('FetchJWTSVID', { audience: ['x'] }).then(() => answers.push('token'))
   await client.unary('Check', {}) // comes back later than the others would have
   await client.unary('Check', {})
-  assert.equal(agent.calls.length, 2)
+  assert.equal(agent.calls.length, 3)
   assert.deepEqual(answers, [])
   agent.setBehaviour('serve')
   await Promise.all([message, token])

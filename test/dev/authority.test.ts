@@ -57,6 +57,8 @@ test('puts a DNS name into the SAN and the common name, and leaves the subject o
   const empty = parse((await authority.issueX509({ ...web, subject: 'empty' })).chain[0])
   assert.equal(readCertificate(empty.raw).emptySubject, true)
   assert.equal(readCertificate(named.raw).emptySubject, false)
+  const criticalSan = Buffer.from('0603551d110101ff', 'hex')
+  assert.deepEqual([empty.raw.includes(criticalSan), named.raw.includes(criticalSan)], [true, false])
 })
 
 test('dates a leaf back when told, and refuses an identity of another trust domain', async () => {
@@ -105,6 +107,12 @@ async function opensslVerify(folder: string, issued: IssuedX509, authority: Auth
   })
   return run.error ? undefined : run.stdout + run.stderr
 }
+
+test('lets no leaf outlive its authority', async () => {
+  const authority = await createAuthority({ trustDomain: 'dev.local', clock: fakeClock() })
+  const { notAfter } = await authority.issueX509({ ...web, ttlSeconds: 20 * 365 * 86_400 })
+  assert.equal(notAfter, parse(authority.bundle()[0]).validToDate.getTime())
+})
 
 test('keeps the old root and the old token key after a rotation', async () => {
   const authority = await createAuthority({ trustDomain: 'dev.local', clock: fakeClock() })

@@ -39,7 +39,12 @@ test('wants a chain of at most five, without the leaf, in any order', async (t) 
 })
 
 /** An identity from an issuer of the test's own, to be wrong in one thing. */
-function handmade(t: { clock: FakeClock; leaf?: Partial<CertificateContent>; ca?: Partial<CertificateContent> }) {
+function handmade(t: {
+  clock: FakeClock
+  root?: Partial<CertificateContent>
+  leaf?: Partial<CertificateContent>
+  ca?: Partial<CertificateContent>
+}) {
   const [rootKey, caKey, leafKey] = [0, 1, 2].map(() => generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey)
   if (!rootKey || !caKey || !leafKey) throw new Error('no keys')
   const times = { notBefore: t.clock.now() - 1000, notAfter: t.clock.now() + hour }
@@ -52,6 +57,7 @@ function handmade(t: { clock: FakeClock; leaf?: Partial<CertificateContent>; ca?
     subject: root,
     issuer: root,
     issuerKey: rootKey,
+    ...t.root,
   })
   const caDer = createCertificate({
     ...authority,
@@ -85,6 +91,12 @@ const handmadeCases: [string, Omit<Parameters<typeof handmade>[0], 'clock'>, [nu
   ['an intermediate that is no CA', { ca: { ca: false } }, untrusted],
   ['an intermediate that may not sign certificates', { ca: { keyUsage: ['cRLSign'] } }, untrusted],
   ['an intermediate that has expired', { ca: { notAfter: 0, notBefore: 0 } }, untrusted],
+  [
+    'a leaf that another key has signed',
+    { leaf: { issuerKey: generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey } },
+    untrusted,
+  ],
+  ['a root that has expired', { root: { notBefore: 0, notAfter: 0 } }, untrusted],
   ['a leaf that names another issuer', { leaf: { issuer: [['CN', 'else']] } }, untrusted],
   [
     'a leaf for another identity',
@@ -102,6 +114,14 @@ for (const [name, content, expected] of handmadeCases)
     if (expected === 201) assert.equal(answer.status, 201, answer.text)
     else refused(answer, expected)
   })
+
+test('refuses a certificate that is not of version 3', async (t) => {
+  const { create, identity } = await setup(t)
+  const [leaf = Buffer.alloc(0), ...chain] = identity.chain
+  const second = Buffer.from(leaf)
+  second[second.indexOf('a003020102', 0, 'hex') + 4] = 1
+  refused(await create({ identity: { ...identity, chain: [second, ...chain] } }), insufficient)
+})
 
 test('knows both roots after a rotation', async (t) => {
   const { authority, create } = await setup(t)

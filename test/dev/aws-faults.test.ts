@@ -114,6 +114,14 @@ test('delays, and then verifies', async (t) => {
   assert.equal((await answer).status, 400)
 })
 
+test('remembers a thousand requests', async (t) => {
+  const { aws } = await setup(t)
+  await ask(aws, '/first')
+  for (let hundred = 0; hundred < 10; hundred++) await Promise.all(Array.from({ length: 100 }, () => ask(aws)))
+  assert.equal(aws.requests.length, 1000)
+  assert.ok(!aws.requests.some(({ url }) => url === '/first'))
+})
+
 test('can be taken away and come back on the same port, while the other listener stays', async (t) => {
   const { aws } = await setup(t)
   const before = aws.issuingUrl

@@ -13,6 +13,7 @@ import { SignJWT } from 'jose'
 import { type Authority, createAuthority } from '../../src/dev/authority.ts'
 import { type DevAws, type DevAwsOptions, startDevAws } from '../../src/dev/aws.ts'
 import { post } from './create-session.ts'
+import { callerIdentity, type SignedCall } from './sigv4.ts'
 import { type FakeClock, fakeClock } from './support.ts'
 
 const spiffeId = 'spiffe://dev.local/web'
@@ -141,6 +142,32 @@ test('refuses a signed request that was changed on the way', async (t) => {
   await assert.rejects(ask(), sdkError(403, 'MissingAuthenticationToken'))
 })
 
+test('rebuilds the canonical request as AWS does', async (t) => {
+  const { clock, aws, assume } = await setup(t)
+  const keys = await assume()
+  const call = (change: Partial<SignedCall>) =>
+    callerIdentity({ url: aws.checkingUrl, keys, now: clock.now(), ...change })
+  for (const right of [
+    {},
+    { extra: ['  one   two ', 'one two'] },
+    { query: ['b=x+y&a=%41/', 'a=A%2F&b=x%20y'] },
+    { query: ["c&a='()*~", 'a=%27%28%29%2A~&c='] },
+  ] satisfies Partial<SignedCall>[]) {
+    const { status, text } = await call(right)
+    assert.equal(status, 200, text)
+  }
+  for (const wrong of [
+    { service: 's3' },
+    { scopeDate: '20310505' },
+    { extra: ['one two', 'onetwo'] },
+    { query: ['a=b', 'a=c'] },
+  ] satisfies Partial<SignedCall>[]) {
+    const { status, text } = await call(wrong)
+    assert.equal(status, 403)
+    assert.match(text, /<Code>SignatureDoesNotMatch<\/Code>/)
+  }
+})
+
 test('chains roles for an hour at most', async (t) => {
   const { clock, aws, assume, client } = await setup(t)
   const keys = await assume()
@@ -229,6 +256,7 @@ test('keeps to the limits of the parameters', async (t) => {
   const invalid = sdkError(400, 'ValidationError')
   for (const DurationSeconds of [899, 43_201, 3601]) await assert.rejects(assume({ DurationSeconds }), invalid)
   for (const RoleSessionName of ['w', 'a/b', 'x'.repeat(65)]) await assert.rejects(assume({ RoleSessionName }), invalid)
+  await assert.rejects(assume({ RoleSessionName: 'a<&b' }), sdkError(400, 'ValidationError', /Value 'a<&b'/))
   await assert.rejects(assume({ RoleArn: 'arn:aws:iam::1:role/x' }), invalid)
   await assert.rejects(assume({ WebIdentityToken: 'abc' }), invalid)
   await assert.rejects(assume({ WebIdentityToken: 'x'.repeat(20_001) }), invalid)

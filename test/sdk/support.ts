@@ -16,6 +16,7 @@ export type Environment = Readonly<Record<string, string>>
 
 /** The profiles of every house, each by its own way to credentials, each with a consumer of the same name. */
 export const profiles = { app: 'Roles Anywhere', web: 'a web identity' } as const
+export const profileNames = ['app', 'web'] as const
 export type Profile = keyof typeof profiles
 
 export const endpoints = ['container', 'IMDS'] as const
@@ -27,7 +28,6 @@ export type Surroundings = Pick<World, 'aws' | 'arns' | 'audience' | 'socket' | 
 /** The configuration of a daemon in this world, as the text that SVIDECAR_CONFIG_YAML carries: JSON is YAML. */
 export function configuration({ aws, arns, audience }: Surroundings, directory: string): string {
   const free = '127.0.0.1:0'
-  const names = Object.keys(profiles)
   return JSON.stringify({
     profiles: {
       app: {
@@ -40,9 +40,9 @@ export function configuration({ aws, arns, audience }: Surroundings, directory: 
         web_identity: { role_arn: arns.webIdentityRole, audience },
       },
     },
-    consumers: Object.fromEntries(names.map((name) => [name, { profiles: [name] }])),
+    consumers: Object.fromEntries(profileNames.map((name) => [name, { profiles: [name] }])),
     container_endpoint: { listen: free },
-    imds_endpoints: names.map((profile) => ({ listen: free, profile })),
+    imds_endpoints: profileNames.map((profile) => ({ listen: free, profile })),
     metrics_endpoint: { listen: free },
     runtime_dir: directory,
   })
@@ -84,8 +84,8 @@ export async function openHouse(startIn: (directory: string) => Promise<Surround
     config: await load(),
     load,
     clock: systemClock,
-    // Full jitter may wait long by bad luck. A part of each step keeps the steps and bounds the wait.
-    random: () => 0.05,
+    // Full jitter may wait long by bad luck, or so shortly that one profile takes all turns of five a second.
+    random: () => 0.2,
     env,
     version: 'test',
     commit: 'test',
@@ -112,6 +112,7 @@ export async function openHouse(startIn: (directory: string) => Promise<Surround
       AWS_ENDPOINT_URL_STS: world.aws.checkingUrl,
       // An SDK that tries again would hide a refusal of AWS.
       AWS_MAX_ATTEMPTS: '1',
+      AWS_SDK_UA_APP_ID: application(endpoint, profile),
       ...pointing[endpoint](profile),
     }),
     read: (endpoint, profile) =>
@@ -125,15 +126,17 @@ export async function openHouse(startIn: (directory: string) => Promise<Surround
 }
 
 export interface Answer {
-  readonly at: number
+  readonly askedAt: number
+  readonly answeredAt: number
   readonly status: number
   readonly body: string
 }
 
 async function ask(url: string, headers: Record<string, string>, method = 'GET'): Promise<Answer> {
   // The connection is not kept: a listener that stops has nobody to wait for.
+  const askedAt = Date.now()
   const reply = await fetch(url, { method, headers: { ...headers, connection: 'close' } })
-  return { at: Date.now(), status: reply.status, body: await reply.text() }
+  return { askedAt, status: reply.status, body: await reply.text(), answeredAt: Date.now() }
 }
 
 async function readContainer(environment: Environment): Promise<Answer> {
@@ -149,11 +152,18 @@ async function readImds(environment: Environment): Promise<Answer> {
   return ask(`${latest}/meta-data/iam/security-credentials/${role.body}`, headers)
 }
 
-/** Access key ids that signed what AWS was asked, oldest first; only of calls that it verified when `verified`. */
-export const signers = ({ requests }: DevAws, verified = true): string[] =>
+/** By this name an SDK introduces itself to AWS, so that its requests can be told from those of others. */
+const application = (endpoint: Endpoint, profile: Profile): string => `${endpoint}-${profile}`
+
+/** What one client has asked AWS, oldest first: by which access key, and whether AWS took its signature. */
+export const asked = ({ requests }: DevAws, endpoint: Endpoint, profile: Profile) =>
   requests
-    .filter(({ listener, status }) => listener === 'checking' && (!verified || status === 200))
-    .map(({ headers }) => /Credential=([^/]+)\//.exec(headers['authorization'] ?? '')?.[1] ?? 'nobody')
+    .filter(({ listener }) => listener === 'checking')
+    .filter(({ headers }) => headers['user-agent']?.split(' ').includes(`app/${application(endpoint, profile)}`))
+    .map(({ status, headers }) => ({
+      verified: status === 200,
+      accessKeyId: /Credential=([^/]+)\//.exec(headers['authorization'] ?? '')?.[1],
+    }))
 
 export interface Outcome {
   /** Who AWS says the caller is. */
