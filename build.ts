@@ -38,9 +38,6 @@ await build({
   legalComments: 'linked',
   logLevel: 'warning',
   banner: { js: '#!/usr/bin/env node' },
-  define: {
-    'process.env.SVIDECAR_VERSION': JSON.stringify(version),
-    'process.env.SVIDECAR_COMMIT': JSON.stringify(commit()),
-  },
+  define: { 'process.env.SVIDECAR_VERSION': JSON.stringify(version), 'process.env.SVIDECAR_COMMIT': JSON.stringify(commit()) },
   plugins: [inlineProto],
 })

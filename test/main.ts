@@ -17,7 +17,9 @@ const step = (args: readonly string[]): void => {
 // These need Go, Python or Debian packages, and are run by .ci/run.
 const elsewhere = /^test\/(spire\/real|sdk\/python|platform|fault)/
 
-const files = globSync('test/**/*.test.ts').filter((file) => !elsewhere.test(file)).sort()
+const files = globSync('test/**/*.test.ts')
+  .filter((file) => !elsewhere.test(file))
+  .sort()
 step(['build.ts'])
 step(['--test', '--test-reporter=dot', '--test-reporter-destination=stdout', ...files])
 console.log(`\n${files.length} test files passed in ${Math.round((Date.now() - begun) / 1000)} s`)

@@ -34,17 +34,8 @@ export function parseArn(text: string, kind: keyof typeof shapes): Arn {
   const shape = shapes[kind]
   const match = pattern.exec(text)
   const [, partition = '', service = '', region = '', account = '', resource = ''] = match ?? []
-  if (
-    match === null ||
-    text.length > 2048 ||
-    service !== shape.service ||
-    !shape.resource.test(resource) ||
-    shape.regional !== (region !== '')
-  ) {
-    throw failure(
-      'config_invalid',
-      `${JSON.stringify(text)} is not the ARN of a ${kind.replace('-', ' ')}, such as ${shape.example}`,
-    )
+  if (match === null || text.length > 2048 || service !== shape.service || !shape.resource.test(resource) || shape.regional !== (region !== '')) {
+    throw failure('config_invalid', `${JSON.stringify(text)} is not the ARN of a ${kind.replace('-', ' ')}, such as ${shape.example}`)
   }
   return Object.freeze({ text, partition, service, region, account, resource })
 }

@@ -47,13 +47,11 @@ export function acceptCredentials(issued: Issued, when: IssuedWhen): Credentials
   const { accessKeyId, secretAccessKey, sessionToken, assumedRoleArn } = issued
   if (!filled(accessKeyId) || !filled(secretAccessKey) || !filled(sessionToken))
     throw failure('reply_invalid', 'the answer holds no complete credentials')
-  const expiration =
-    issued.expiration instanceof Date ? issued.expiration.getTime() : Date.parse(String(issued.expiration))
+  const expiration = issued.expiration instanceof Date ? issued.expiration.getTime() : Date.parse(String(issued.expiration))
   if (Number.isNaN(expiration)) throw failure('reply_invalid', 'the answer has no readable expiration')
   const issuedAt = when.date ?? when.now
   const life = expiration - issuedAt - (when.date === undefined ? 0 : 1_000)
-  if (life <= 0)
-    throw failure('reply_invalid', `the answer holds credentials that expired at ${new Date(expiration).toISOString()}`)
+  if (life <= 0) throw failure('reply_invalid', `the answer holds credentials that expired at ${new Date(expiration).toISOString()}`)
   const arn = filled(assumedRoleArn) ? assumedRoleArn : issued.roleArn
   return Object.freeze({
     accessKeyId,

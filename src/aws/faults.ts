@@ -51,22 +51,12 @@ function classify({ status, code, message }: Refusal): FailureCode {
 }
 
 /** Names the failure behind a refusal. `skewSeconds` is how far this machine's clock is from AWS's, where that was news. */
-export function refusalFailure(
-  refusal: Refusal,
-  skewSeconds: number | undefined,
-  facts: Readonly<Record<string, string | number>>,
-): Failure {
+export function refusalFailure(refusal: Refusal, skewSeconds: number | undefined, facts: Readonly<Record<string, string | number>>): Failure {
   const { service, status, message } = refusal
   const found = classify(refusal)
   // Five minutes are what AWS tolerates in a signature; beyond that every other reason is moot.
-  const code =
-    status < 500 && found !== 'throttled' && skewSeconds !== undefined && Math.abs(skewSeconds) > 300
-      ? 'clock_skew'
-      : found
-  const skewed =
-    code === 'clock_skew' && skewSeconds !== undefined
-      ? ` (AWS's clock differs from this one by ${Math.round(skewSeconds)} s)`
-      : ''
+  const code = status < 500 && found !== 'throttled' && skewSeconds !== undefined && Math.abs(skewSeconds) > 300 ? 'clock_skew' : found
+  const skewed = code === 'clock_skew' && skewSeconds !== undefined ? ` (AWS's clock differs from this one by ${Math.round(skewSeconds)} s)` : ''
   const retryAfter = Number(refusal.retryAfter)
   return failure(code, `${service} refused with ${status} ${refusal.code}: ${message || 'no message'}${skewed}`, {
     retryAfterSeconds: retryAfter > 0 ? retryAfter : undefined,

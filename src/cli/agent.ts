@@ -8,19 +8,14 @@ import { surroundings } from './configuration.ts'
 
 export const agentOptions: Readonly<Record<string, Option>> = {
   config: configOption,
-  socket: {
-    type: 'string',
-    value: 'ADDRESS',
-    help: 'Address of the Workload API. Default: the configuration, else SPIFFE_ENDPOINT_SOCKET.',
-  },
+  socket: { type: 'string', value: 'ADDRESS', help: 'Address of the Workload API. Default: the configuration, else SPIFFE_ENDPOINT_SOCKET.' },
   identity: { type: 'string', value: 'NAME', help: 'Identity of the configuration. Default: default.' },
 }
 
 /** Looks at the agent that the options, the configuration or the environment name. Throws a Failure. */
 export async function openAgent(values: Values, io: Io) {
   const { identityNamed, inspect } = await import('../daemon/inspect.ts')
-  const address =
-    textOf(values, 'socket') ?? (textOf(values, 'config') === undefined ? io.env['SPIFFE_ENDPOINT_SOCKET'] : undefined)
+  const address = textOf(values, 'socket') ?? (textOf(values, 'config') === undefined ? io.env['SPIFFE_ENDPOINT_SOCKET'] : undefined)
   if (address !== undefined) return inspect({ name: 'default', workloadApi: parseSocketAddress(address) }, io.clock)
   let config: Config
   try {

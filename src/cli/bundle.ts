@@ -9,11 +9,7 @@ export const bundle: Command = {
   options: {
     ...agentOptions,
     output: outputOption('pem: the X.509 authorities; json: the JWT keys, a JWKS for each trust domain. Default pem.'),
-    'trust-domain': {
-      type: 'string',
-      value: 'NAME',
-      help: 'Only this trust domain. Default: all, each under a comment.',
-    },
+    'trust-domain': { type: 'string', value: 'NAME', help: 'Only this trust domain. Default: all, each under a comment.' },
   },
   positionals: { names: [] },
   details: 'Bundles of different trust domains are never to be merged: each vouches for its own.',
@@ -32,9 +28,7 @@ export const bundle: Command = {
     }
     if (output === 'pem') {
       for (const [name, { authorities }] of select(await agent.x509Bundles()))
-        io.out(
-          `${wanted === undefined ? `# ${name}\n` : ''}${authorities.map((authority) => authority.toString()).join('')}`,
-        )
+        io.out(`${wanted === undefined ? `# ${name}\n` : ''}${authorities.map((authority) => authority.toString()).join('')}`)
     } else if (output === 'json')
       io.out(
         `${JSON.stringify(Object.fromEntries(select(await agent.jwtBundles()).map(([name, { canonical }]) => [name, JSON.parse(canonical) as unknown])), undefined, 2)}\n`,

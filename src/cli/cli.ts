@@ -7,56 +7,23 @@ import { type Command, type Io, parseOptions, type Values } from './command.ts'
 /** Commands by name. Each is loaded when it is called: `credential-process` must not pay for the daemon. */
 export const commands: Readonly<Record<string, { readonly summary: string; readonly load: () => Promise<Command> }>> = {
   run: { summary: 'run the daemon', load: async () => (await import('./run.ts')).run },
-  once: {
-    summary: 'get credentials of every profile once, and exit',
-    load: async () => (await import('./once.ts')).once,
-  },
-  exec: {
-    summary: 'run one command with credentials, and nothing left behind',
-    load: async () => (await import('./exec.ts')).exec,
-  },
-  check: {
-    summary: 'check the configuration and print what it means',
-    load: async () => (await import('./check.ts')).check,
-  },
-  demo: {
-    summary: 'the whole world on this machine, nothing to install',
-    load: async () => (await import('./demo.ts')).demo,
-  },
-  status: {
-    summary: "the running daemon's identities, profiles and problems",
-    load: async () => (await import('./status.ts')).status,
-  },
-  wait: {
-    summary: 'wait until the running daemon has credentials',
-    load: async () => (await import('./wait.ts')).wait,
-  },
-  healthcheck: {
-    summary: 'exit 0 when the running daemon is ready (ECS, Docker)',
-    load: async () => (await import('./healthcheck.ts')).healthcheck,
-  },
-  refresh: {
-    summary: 'have the running daemon renew credentials now',
-    load: async () => (await import('./refresh.ts')).refresh,
-  },
-  reload: {
-    summary: 'have the running daemon load its configuration again',
-    load: async () => (await import('./reload.ts')).reload,
-  },
+  once: { summary: 'get credentials of every profile once, and exit', load: async () => (await import('./once.ts')).once },
+  exec: { summary: 'run one command with credentials, and nothing left behind', load: async () => (await import('./exec.ts')).exec },
+  check: { summary: 'check the configuration and print what it means', load: async () => (await import('./check.ts')).check },
+  demo: { summary: 'the whole world on this machine, nothing to install', load: async () => (await import('./demo.ts')).demo },
+  status: { summary: "the running daemon's identities, profiles and problems", load: async () => (await import('./status.ts')).status },
+  wait: { summary: 'wait until the running daemon has credentials', load: async () => (await import('./wait.ts')).wait },
+  healthcheck: { summary: 'exit 0 when the running daemon is ready (ECS, Docker)', load: async () => (await import('./healthcheck.ts')).healthcheck },
+  refresh: { summary: 'have the running daemon renew credentials now', load: async () => (await import('./refresh.ts')).refresh },
+  reload: { summary: 'have the running daemon load its configuration again', load: async () => (await import('./reload.ts')).reload },
   'credential-process': {
     summary: "print credentials for AWS's credential_process",
     load: async () => (await import('./credential-process.ts')).credentialProcess,
   },
-  env: {
-    summary: 'print the environment that points SDKs at the daemon',
-    load: async () => (await import('./env.ts')).env,
-  },
+  env: { summary: 'print the environment that points SDKs at the daemon', load: async () => (await import('./env.ts')).env },
   svid: { summary: 'show the X.509-SVIDs that the agent gives', load: async () => (await import('./svid.ts')).svid },
   jwt: { summary: 'print a JWT-SVID', load: async () => (await import('./jwt.ts')).jwt },
-  bundle: {
-    summary: 'print the trust bundles that the agent gives',
-    load: async () => (await import('./bundle.ts')).bundle,
-  },
+  bundle: { summary: 'print the trust bundles that the agent gives', load: async () => (await import('./bundle.ts')).bundle },
 }
 
 const overview = (): string => {
@@ -68,10 +35,7 @@ const overview = (): string => {
 const commandHelp = (name: string, command: Command): string => {
   const spelled = Object.entries(command.options).map(
     ([option, { type, short, value, help }]) =>
-      [
-        `${short === undefined ? '' : `-${short}, `}--${option}${type === 'string' ? ` ${value ?? 'VALUE'}` : ''}`,
-        help,
-      ] as const,
+      [`${short === undefined ? '' : `-${short}, `}--${option}${type === 'string' ? ` ${value ?? 'VALUE'}` : ''}`, help] as const,
   )
   const width = Math.max(0, ...spelled.map(([option]) => option.length))
   const rows = spelled.map(([option, help]) => `  ${option.padEnd(width)}  ${help}`)
@@ -95,11 +59,9 @@ export async function cli(args: readonly string[], io: Io): Promise<number> {
   const entry = Object.hasOwn(commands, name) ? commands[name] : undefined
   if (entry === undefined) {
     const near = nearest(name, Object.keys(commands))
-    throw failure(
-      'usage',
-      `there is no command ${JSON.stringify(name)}${near === undefined ? '' : `; did you mean ${near}?`}`,
-      { remedy: '`svidecar --help` lists them.' },
-    )
+    throw failure('usage', `there is no command ${JSON.stringify(name)}${near === undefined ? '' : `; did you mean ${near}?`}`, {
+      remedy: '`svidecar --help` lists them.',
+    })
   }
   const command = await entry.load()
   const { values, positionals } = parse(name, command, rest)
@@ -109,33 +71,20 @@ export async function cli(args: readonly string[], io: Io): Promise<number> {
   }
   const { names, more } = command.positionals
   if (positionals.length > names.length && more === undefined)
-    throw failure('usage', `svidecar ${name} does not take ${JSON.stringify(positionals[names.length])}`, {
-      remedy: `See svidecar ${name} --help.`,
-    })
+    throw failure('usage', `svidecar ${name} does not take ${JSON.stringify(positionals[names.length])}`, { remedy: `See svidecar ${name} --help.` })
   return command.run(values, positionals, io)
 }
 
-function parse(
-  name: string,
-  command: Command,
-  args: readonly string[],
-): { values: Values; positionals: readonly string[] } {
+function parse(name: string, command: Command, args: readonly string[]): { values: Values; positionals: readonly string[] } {
   try {
-    const { values, positionals } = parseArgs({
-      args: [...args],
-      options: parseOptions(command),
-      allowPositionals: true,
-      strict: true,
-    })
+    const { values, positionals } = parseArgs({ args: [...args], options: parseOptions(command), allowPositionals: true, strict: true })
     return { values: values as Values, positionals }
   } catch (error) {
     // Node's sentence goes on with advice about '--' that helps nobody here.
     const wrong = /Unknown option '([^']+)'/.exec(errorText(error))?.[1]
     const near = wrong === undefined ? undefined : nearest(wrong.replace(/^-+/, ''), Object.keys(command.options))
     const message =
-      wrong === undefined
-        ? errorText(error)
-        : `svidecar ${name} has no option ${wrong}${near === undefined ? '' : `; did you mean --${near}?`}`
+      wrong === undefined ? errorText(error) : `svidecar ${name} has no option ${wrong}${near === undefined ? '' : `; did you mean --${near}?`}`
     throw failure('usage', message, { remedy: `See svidecar ${name} --help.` })
   }
 }

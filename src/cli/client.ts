@@ -12,26 +12,15 @@ export interface Reply {
 const patienceMs = 5_000
 
 /** One request over a unix socket. Throws daemon_unreachable. `timeoutMs` bounds all of it. */
-export function ask(
-  socket: string,
-  method: 'GET' | 'POST',
-  path: string,
-  timeoutMs: number = patienceMs,
-): Promise<Reply> {
+export function ask(socket: string, method: 'GET' | 'POST', path: string, timeoutMs: number = patienceMs): Promise<Reply> {
   return new Promise((resolve, reject) => {
-    const unreachable = (why: string, cause?: unknown) =>
-      reject(failure('daemon_unreachable', `no daemon answers at ${socket}: ${why}`, { cause }))
-    const call = request(
-      { socketPath: socket, method, path, headers: { host: 'localhost' }, signal: AbortSignal.timeout(timeoutMs) },
-      (response) => {
-        const chunks: Buffer[] = []
-        response.on('data', (chunk: Buffer) => chunks.push(chunk))
-        response.on('end', () =>
-          resolve({ status: response.statusCode ?? 0, body: Buffer.concat(chunks).toString('utf8') }),
-        )
-        response.on('error', (error) => unreachable('the answer broke off', error))
-      },
-    )
+    const unreachable = (why: string, cause?: unknown) => reject(failure('daemon_unreachable', `no daemon answers at ${socket}: ${why}`, { cause }))
+    const call = request({ socketPath: socket, method, path, headers: { host: 'localhost' }, signal: AbortSignal.timeout(timeoutMs) }, (response) => {
+      const chunks: Buffer[] = []
+      response.on('data', (chunk: Buffer) => chunks.push(chunk))
+      response.on('end', () => resolve({ status: response.statusCode ?? 0, body: Buffer.concat(chunks).toString('utf8') }))
+      response.on('error', (error) => unreachable('the answer broke off', error))
+    })
     call.on('error', (error) => {
       const texts: Readonly<Record<string, string>> = {
         ENOENT: 'no such file',
@@ -62,11 +51,9 @@ export function consumerSocket(runtimeDir: string, name: string | undefined): st
   const [only, ...more] = found
   if (only === undefined) throw failure('daemon_unreachable', `there is no consumer's socket in ${runtimeDir}`)
   if (more.length > 0)
-    throw failure(
-      'usage',
-      `there are several consumers in ${runtimeDir}: ${found.map((file) => file.slice(0, -5)).join(', ')}`,
-      { remedy: 'Say which with --consumer NAME.' },
-    )
+    throw failure('usage', `there are several consumers in ${runtimeDir}: ${found.map((file) => file.slice(0, -5)).join(', ')}`, {
+      remedy: 'Say which with --consumer NAME.',
+    })
   return join(runtimeDir, only)
 }
 

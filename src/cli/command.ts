@@ -42,21 +42,13 @@ export const configOption: Option = {
   value: 'FILE',
   help: 'Configuration file. Default: SVIDECAR_CONFIG_YAML, SVIDECAR_CONFIG, /etc/svidecar/config.yaml, else the environment.',
 }
-export const runtimeDirOption: Option = {
-  type: 'string',
-  value: 'DIR',
-  help: "The daemon's runtime directory. Default: as the configuration says.",
-}
+export const runtimeDirOption: Option = { type: 'string', value: 'DIR', help: "The daemon's runtime directory. Default: as the configuration says." }
 export const consumerOption: Option = {
   type: 'string',
   value: 'NAME',
   help: 'Read as this consumer. Default: the only one whose socket can be opened.',
 }
-export const profileOption: Option = {
-  type: 'string',
-  value: 'NAME',
-  help: "The profile. Default: the consumer's only one.",
-}
+export const profileOption: Option = { type: 'string', value: 'NAME', help: "The profile. Default: the consumer's only one." }
 export const outputOption = (formats: string): Option => ({ type: 'string', value: 'FORMAT', help: formats })
 
 /** The option of that name, if it was given, as text. */
@@ -68,7 +60,8 @@ export const textOf = (values: Values, name: string): string | undefined => {
 /** A command's options as node:util's parseArgs takes them. */
 export const parseOptions = (command: Command): ParseArgsOptionsConfig =>
   Object.fromEntries(
-    Object.entries({ ...command.options, help: { type: 'boolean' as const, short: 'h', help: '' } }).map(
-      ([name, { type, short }]) => [name, short === undefined ? { type } : { type, short }],
-    ),
+    Object.entries({ ...command.options, help: { type: 'boolean' as const, short: 'h', help: '' } }).map(([name, { type, short }]) => [
+      name,
+      short === undefined ? { type } : { type, short },
+    ]),
   )

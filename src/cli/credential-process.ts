@@ -8,8 +8,7 @@ export const credentialProcess: Command = {
   usage: '[options]',
   options: { config: configOption, 'runtime-dir': runtimeDirOption, consumer: consumerOption, profile: profileOption },
   positionals: { names: [] },
-  details:
-    "From the running daemon's memory: no call to AWS. In an AWS config file: credential_process = svidecar credential-process --profile app",
+  details: "From the running daemon's memory: no call to AWS. In an AWS config file: credential_process = svidecar credential-process --profile app",
   example: 'svidecar credential-process --consumer app',
   async run(values, _positionals, io) {
     const profile = textOf(values, 'profile')

@@ -16,18 +16,13 @@ export const demo: Command = {
     },
   },
   positionals: { names: [] },
-  details:
-    'A development SPIFFE agent, a development AWS that verifies every signature, the daemon, and a real AWS SDK that calls through it.',
+  details: 'A development SPIFFE agent, a development AWS that verifies every signature, the daemon, and a real AWS SDK that calls through it.',
   example: 'svidecar demo --for 30s',
   async run(values, _positionals, io) {
     const file = join(dirname(process.argv[1] ?? ''), 'demo.cjs')
-    if (!existsSync(file))
-      throw failure('usage', 'this build has no demo', { remedy: 'The npm package has one: npx svidecar demo.' })
+    if (!existsSync(file)) throw failure('usage', 'this build has no demo', { remedy: 'The npm package has one: npx svidecar demo.' })
     const limit = textOf(values, 'for')
-    const child = spawn(process.execPath, [file, ...(limit === undefined ? [] : ['--for', limit])], {
-      stdio: 'inherit',
-      env: io.env,
-    })
+    const child = spawn(process.execPath, [file, ...(limit === undefined ? [] : ['--for', limit])], { stdio: 'inherit', env: io.env })
     // Ctrl-C reaches the child from the terminal; what comes to this process alone is passed on.
     void io.nextSignal(['SIGTERM']).then((name) => child.kill(name))
     void io.nextSignal(['SIGINT'])

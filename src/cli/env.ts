@@ -13,9 +13,7 @@ const lines = (environment: Environment, line: (name: string, value: string) => 
     .map(([name, value]) => `${line(name, value)}\n`)
     .join('')
 
-const formats: Readonly<
-  Record<string, (environment: Environment, socket: string, profile: string | undefined) => string>
-> = {
+const formats: Readonly<Record<string, (environment: Environment, socket: string, profile: string | undefined) => string>> = {
   sh: (environment) => lines(environment, (name, value) => `export ${name}=${quote(value)}`),
   dotenv: (environment) => lines(environment, (name, value) => `${name}=${value}`),
   github: (environment) => lines(environment, (name, value) => `${name}=${value}`),
@@ -45,9 +43,7 @@ export const env: Command = {
     const name = textOf(values, 'format') ?? 'sh'
     const format = Object.hasOwn(formats, name) ? formats[name] : undefined
     if (format === undefined)
-      throw failure('usage', `there is no format ${JSON.stringify(name)}`, {
-        remedy: `There are ${Object.keys(formats).join(', ')}.`,
-      })
+      throw failure('usage', `there is no format ${JSON.stringify(name)}`, { remedy: `There are ${Object.keys(formats).join(', ')}.` })
     const profile = textOf(values, 'profile')
     const directory = await runtimeDir(values, io)
     const socket = consumerSocket(directory, textOf(values, 'consumer'))

@@ -41,12 +41,7 @@ export function childEnvironment(own: Environment, pointing: Environment): Envir
     AWS_SHARED_CREDENTIALS_FILE: '/dev/null',
     ...pointing,
     ...(own['AWS_REGION'] ? { AWS_REGION: own['AWS_REGION'] } : {}),
-    ...(proxied
-      ? {
-          NO_PROXY: ['127.0.0.1', noProxy].filter(Boolean).join(','),
-          no_proxy: ['127.0.0.1', noProxy].filter(Boolean).join(','),
-        }
-      : {}),
+    ...(proxied ? { NO_PROXY: ['127.0.0.1', noProxy].filter(Boolean).join(','), no_proxy: ['127.0.0.1', noProxy].filter(Boolean).join(',') } : {}),
   }
 }
 
@@ -57,13 +52,7 @@ async function supervise(words: readonly string[], env: Environment, io: Io): Pr
   const ended = new Promise<number>((resolve, reject) => {
     child.once('exit', (code, signal) => resolve(code ?? 128 + (signal === null ? 0 : constants.signals[signal])))
     child.once('error', (error) =>
-      reject(
-        failure(
-          'usage',
-          `cannot run ${command}: ${systemCode(error) === 'ENOENT' ? 'no such command' : errorText(error)}`,
-          { remedy: '' },
-        ),
-      ),
+      reject(failure('usage', `cannot run ${command}: ${systemCode(error) === 'ENOENT' ? 'no such command' : errorText(error)}`, { remedy: '' })),
     )
   })
   let over = false
@@ -86,9 +75,7 @@ function chooseProfile(config: Config, wanted: string | undefined): string {
   if (chosen === undefined || !names.includes(chosen))
     throw failure(
       'usage',
-      wanted === undefined
-        ? `there are several profiles: ${names.join(', ')}`
-        : `there is no profile ${JSON.stringify(wanted)}`,
+      wanted === undefined ? `there are several profiles: ${names.join(', ')}` : `there is no profile ${JSON.stringify(wanted)}`,
       { remedy: `Say which with --profile: ${names.join(', ')}.` },
     )
   return chosen
@@ -163,25 +150,18 @@ export const exec: Command = {
     timeout: { type: 'string', value: 'DURATION', help: 'How long to wait for the first credentials. Default 60s.' },
   },
   positionals: { names: [], more: true },
-  details:
-    'The environment of the command points every SDK at an endpoint and carries no key; credentials are renewed as long as it runs.',
+  details: 'The environment of the command points every SDK at an endpoint and carries no key; credentials are renewed as long as it runs.',
   example: 'svidecar exec -- aws sts get-caller-identity',
   async run(values, words, io) {
     if (words.length === 0)
-      throw failure('usage', 'svidecar exec needs a command after --', {
-        remedy: 'Such as: svidecar exec -- aws sts get-caller-identity.',
-      })
+      throw failure('usage', 'svidecar exec needs a command after --', { remedy: 'Such as: svidecar exec -- aws sts get-caller-identity.' })
     const timeoutMs = parseDuration(textOf(values, 'timeout') ?? '60s', 'timeout')
     const consumer = textOf(values, 'consumer')
     if (consumer === undefined) return withOwnDaemon(words, values, timeoutMs, io)
     const directory = await runtimeDir(values, io)
     await waitUntilReady(directory, values, timeoutMs, io)
     const profile = textOf(values, 'profile')
-    const reply = await ask(
-      consumerSocket(directory, consumer),
-      'GET',
-      `/v1/environment${profile === undefined ? '' : `/${profile}`}`,
-    )
+    const reply = await ask(consumerSocket(directory, consumer), 'GET', `/v1/environment${profile === undefined ? '' : `/${profile}`}`)
     if (reply.status !== 200) throw refused(reply)
     return supervise(words, childEnvironment(io.env, JSON.parse(reply.body) as Environment), io)
   },

@@ -22,28 +22,20 @@ export const jwt: Command = {
     const audience = textOf(values, 'audience')
     const output = textOf(values, 'output') ?? 'token'
     if (audience === undefined)
-      throw failure('usage', 'svidecar jwt needs --audience', {
-        remedy: 'Name whom the token is for, such as --audience sts.amazonaws.com.',
-      })
+      throw failure('usage', 'svidecar jwt needs --audience', { remedy: 'Name whom the token is for, such as --audience sts.amazonaws.com.' })
     if (output !== 'token' && output !== 'json')
       throw failure('usage', `there is no output ${JSON.stringify(output)}`, { remedy: 'There are token and json.' })
     const consumer = textOf(values, 'consumer')
     if (consumer !== undefined) {
-      if (output === 'json')
-        throw failure('usage', '--output json asks the agent; leave --consumer out', { remedy: '' })
-      const reply = await ask(
-        consumerSocket(await runtimeDir(values, io), consumer),
-        'GET',
-        `/v1/jwt?audience=${encodeURIComponent(audience)}`,
-      )
+      if (output === 'json') throw failure('usage', '--output json asks the agent; leave --consumer out', { remedy: '' })
+      const reply = await ask(consumerSocket(await runtimeDir(values, io), consumer), 'GET', `/v1/jwt?audience=${encodeURIComponent(audience)}`)
       if (reply.status !== 200) throw refused(reply)
       io.out(`${reply.body}\n`)
       return 0
     }
     const agent = await openAgent(values, io)
     const token = await agent.jwtSvid([audience])
-    if (output === 'json')
-      io.out(`${JSON.stringify(await agent.claims(audience, token.compact.reveal()), undefined, 2)}\n`)
+    if (output === 'json') io.out(`${JSON.stringify(await agent.claims(audience, token.compact.reveal()), undefined, 2)}\n`)
     else io.out(`${token.compact.reveal()}\n`)
     return 0
   },

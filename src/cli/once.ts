@@ -6,13 +6,9 @@ import { parseDuration } from './duration.ts'
 export const once: Command = {
   summary: 'get credentials of every profile once, and exit',
   usage: '[options]',
-  options: {
-    config: configOption,
-    timeout: { type: 'string', value: 'DURATION', help: 'How long to try. Default 60s.' },
-  },
+  options: { config: configOption, timeout: { type: 'string', value: 'DURATION', help: 'How long to try. Default 60s.' } },
   positionals: { names: [] },
-  details:
-    'Exit status 0 when every required profile got credentials. Tries until the timeout: an agent that comes late is no error.',
+  details: 'Exit status 0 when every required profile got credentials. Tries until the timeout: an agent that comes late is no error.',
   example: 'svidecar once --config /etc/svidecar/config.yaml --timeout 30s',
   async run(values, _positionals, io) {
     const timeoutMs = parseDuration(textOf(values, 'timeout') ?? '60s', 'timeout')
@@ -26,11 +22,8 @@ export const once: Command = {
     const report = await runOnce(config, { clock: io.clock, random: Math.random, timeoutMs, signal: stop.signal })
     if (stop.signal.aborted) io.err(`svidecar: stopped by ${await signal}\n`)
     for (const profile of report.profiles)
-      io.out(
-        `${profile.name}: ${profile.status === 'fresh' ? `credentials ${profile.accessKeyId} until ${profile.expiration}` : 'no credentials'}\n`,
-      )
-    for (const { subject, message, remedy } of report.ready ? [] : report.problems)
-      io.err(`${subject}: ${message} ${remedy}\n`)
+      io.out(`${profile.name}: ${profile.status === 'fresh' ? `credentials ${profile.accessKeyId} until ${profile.expiration}` : 'no credentials'}\n`)
+    for (const { subject, message, remedy } of report.ready ? [] : report.problems) io.err(`${subject}: ${message} ${remedy}\n`)
     return report.ready ? 0 : 1
   },
 }

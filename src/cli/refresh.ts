@@ -10,8 +10,7 @@ export const refresh: Command = {
   usage: '[PROFILE] [options]',
   options: { config: configOption, 'runtime-dir': runtimeDirOption },
   positionals: { names: ['PROFILE'] },
-  details:
-    'Without a profile: all of them. What cannot be renewed keeps its last good credentials. Exit status 1 if one failed.',
+  details: 'Without a profile: all of them. What cannot be renewed keeps its last good credentials. Exit status 1 if one failed.',
   example: 'svidecar refresh app',
   async run(values, [profile], io) {
     const reply = await ask(
@@ -21,13 +20,9 @@ export const refresh: Command = {
       patienceMs,
     )
     if (reply.status !== 200) throw refused(reply)
-    const { profiles } = JSON.parse(reply.body) as {
-      profiles: { profile: string; ok: boolean; message?: string; remedy?: string }[]
-    }
+    const { profiles } = JSON.parse(reply.body) as { profiles: { profile: string; ok: boolean; message?: string; remedy?: string }[] }
     for (const one of profiles)
-      (one.ok ? io.out : io.err)(
-        `${one.profile}: ${one.ok ? 'renewed' : `${one.message ?? 'failed'} ${one.remedy ?? ''}`}\n`,
-      )
+      (one.ok ? io.out : io.err)(`${one.profile}: ${one.ok ? 'renewed' : `${one.message ?? 'failed'} ${one.remedy ?? ''}`}\n`)
     return profiles.every((one) => one.ok) ? 0 : 1
   },
 }

@@ -10,14 +10,12 @@ export const reload: Command = {
   usage: '[options]',
   options: { config: configOption, 'runtime-dir': runtimeDirOption },
   positionals: { names: [] },
-  details:
-    'The same as SIGHUP, with an answer. What did not change goes on with its credentials; a file with mistakes changes nothing.',
+  details: 'The same as SIGHUP, with an answer. What did not change goes on with its credentials; a file with mistakes changes nothing.',
   example: 'svidecar reload',
   async run(values, _positionals, io) {
     const reply = await ask(controlSocket(await runtimeDir(values, io)), 'POST', '/reload')
     const document = JSON.parse(reply.body) as { changed?: string[]; message?: string; remedy?: string }
-    if (reply.status !== 200)
-      throw failure('config_invalid', `nothing has changed: ${document.message}`, { remedy: document.remedy })
+    if (reply.status !== 200) throw failure('config_invalid', `nothing has changed: ${document.message}`, { remedy: document.remedy })
     io.out(`reloaded; changed: ${document.changed?.join(', ') || 'nothing'}\n`)
     return 0
   },

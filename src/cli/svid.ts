@@ -7,25 +7,16 @@ import { span, table } from './render.ts'
 export const svid: Command = {
   summary: 'show the X.509-SVIDs that the agent gives',
   usage: '[options]',
-  options: {
-    ...agentOptions,
-    output: outputOption('text, json, or pem (certificates only, never a key). Default text.'),
-  },
+  options: { ...agentOptions, output: outputOption('text, json, or pem (certificates only, never a key). Default text.') },
   positionals: { names: [] },
-  details:
-    'The agent attests the process that asks: what this command gets is not what a service of another user gets.',
+  details: 'The agent attests the process that asks: what this command gets is not what a service of another user gets.',
   example: 'svidecar svid --socket unix:///run/spire/sockets/agent.sock',
   async run(values, _positionals, io) {
     const output = textOf(values, 'output') ?? 'text'
     if (!['text', 'json', 'pem'].includes(output))
-      throw failure('usage', `there is no output ${JSON.stringify(output)}`, {
-        remedy: 'There are text, json and pem.',
-      })
+      throw failure('usage', `there is no output ${JSON.stringify(output)}`, { remedy: 'There are text, json and pem.' })
     const { svids, bundles } = await (await openAgent(values, io)).x509Context()
-    if (output === 'pem')
-      io.out(
-        svids.flatMap((one) => [one.leaf, ...one.intermediates].map((certificate) => certificate.toString())).join(''),
-      )
+    if (output === 'pem') io.out(svids.flatMap((one) => [one.leaf, ...one.intermediates].map((certificate) => certificate.toString())).join(''))
     else {
       const now = io.clock.now()
       const rows = svids.map((one) => ({

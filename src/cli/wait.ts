@@ -3,15 +3,7 @@
 import { failure, isFailure, type toFailure } from '../core/errors.ts'
 import type { StatusReport } from '../core/health.ts'
 import { ask, consumerSocket, controlSocket, refused } from './client.ts'
-import {
-  type Command,
-  configOption,
-  consumerOption,
-  type Io,
-  runtimeDirOption,
-  textOf,
-  type Values,
-} from './command.ts'
+import { type Command, configOption, consumerOption, type Io, runtimeDirOption, textOf, type Values } from './command.ts'
 import { runtimeDir } from './configuration.ts'
 import { parseDuration } from './duration.ts'
 
@@ -22,11 +14,7 @@ async function reason(directory: string, values: Values): Promise<ReturnType<typ
   const profile = textOf(values, 'profile')
   const consumer = textOf(values, 'consumer')
   const byConsumer = async () => {
-    const reply = await ask(
-      consumerSocket(directory, consumer),
-      'GET',
-      `/v1/ready${profile === undefined ? '' : `/${profile}`}`,
-    )
+    const reply = await ask(consumerSocket(directory, consumer), 'GET', `/v1/ready${profile === undefined ? '' : `/${profile}`}`)
     return reply.status === 200 ? undefined : refused(reply)
   }
   try {
@@ -34,23 +22,18 @@ async function reason(directory: string, values: Values): Promise<ReturnType<typ
     const reply = await ask(controlSocket(directory), 'GET', '/status')
     const report = JSON.parse(reply.body) as StatusReport
     const good =
-      profile === undefined
-        ? report.ready
-        : report.profiles.some((one) => one.name === profile && (one.status === 'fresh' || one.status === 'stale'))
+      profile === undefined ? report.ready : report.profiles.some((one) => one.name === profile && (one.status === 'fresh' || one.status === 'stale'))
     const problem = report.problems[0]
     return good
       ? undefined
       : failure(
           'not_ready',
-          problem === undefined
-            ? `no credentials yet for ${profile ?? report.missing.join(', ')}`
-            : `${problem.subject}: ${problem.message}`,
+          problem === undefined ? `no credentials yet for ${profile ?? report.missing.join(', ')}` : `${problem.subject}: ${problem.message}`,
           { remedy: problem?.remedy },
         )
   } catch (error) {
     if (!isFailure(error)) throw error
-    if (error.code === 'daemon_unreachable' && consumer === undefined && /permission denied/.test(error.message))
-      return byConsumer()
+    if (error.code === 'daemon_unreachable' && consumer === undefined && /permission denied/.test(error.message)) return byConsumer()
     if (error.code !== 'daemon_unreachable') throw error
     return error
   }
@@ -63,10 +46,7 @@ export async function waitUntilReady(directory: string, values: Values, timeoutM
   for (;;) {
     const why = await reason(directory, values)
     if (why === undefined) return
-    if (io.clock.boot() >= end)
-      throw failure(why.code, `not ready after ${Math.round(timeoutMs / 1000)} s: ${why.message}`, {
-        remedy: why.remedy,
-      })
+    if (io.clock.boot() >= end) throw failure(why.code, `not ready after ${Math.round(timeoutMs / 1000)} s: ${why.message}`, { remedy: why.remedy })
     if (why.message !== said) io.err(`waiting: ${why.message}\n`)
     said = why.message
     await io.clock.sleep(pauseMs, new AbortController().signal)
@@ -87,12 +67,7 @@ export const wait: Command = {
   details: "Also waits for the daemon itself. Where the control socket may not be opened it asks on the consumer's.",
   example: 'svidecar wait --timeout 30s',
   async run(values, _positionals, io) {
-    await waitUntilReady(
-      await runtimeDir(values, io),
-      values,
-      parseDuration(textOf(values, 'timeout') ?? '60s', 'timeout'),
-      io,
-    )
+    await waitUntilReady(await runtimeDir(values, io), values, parseDuration(textOf(values, 'timeout') ?? '60s', 'timeout'), io)
     return 0
   },
 }

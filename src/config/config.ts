@@ -11,13 +11,7 @@ export interface IdentityConfig {
 }
 
 export type MethodConfig =
-  | {
-      readonly kind: 'roles_anywhere'
-      readonly trustAnchor: Arn
-      readonly profile: Arn
-      readonly role: Arn
-      readonly durationSeconds: number
-    }
+  | { readonly kind: 'roles_anywhere'; readonly trustAnchor: Arn; readonly profile: Arn; readonly role: Arn; readonly durationSeconds: number }
   | { readonly kind: 'web_identity'; readonly role: Arn; readonly audience: string; readonly durationSeconds: number }
 
 export interface ProfileConfig {

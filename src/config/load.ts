@@ -45,33 +45,22 @@ export async function loadConfig(file: string | undefined, around: Surroundings)
 async function find(file: string | undefined, env: NodeJS.ProcessEnv): Promise<Found> {
   const inline = env['SVIDECAR_CONFIG_YAML']
   if (file === undefined && inline)
-    return {
-      origin: 'SVIDECAR_CONFIG_YAML',
-      ...(await import('./yaml.ts')).readYaml(inline, 'SVIDECAR_CONFIG_YAML', env),
-    }
+    return { origin: 'SVIDECAR_CONFIG_YAML', ...(await import('./yaml.ts')).readYaml(inline, 'SVIDECAR_CONFIG_YAML', env) }
   const path = file ?? (env['SVIDECAR_CONFIG'] || (existsSync(defaultFile) ? defaultFile : undefined))
-  if (path !== undefined)
-    return { origin: path, ...(await import('./yaml.ts')).readYaml(readConfigFile(path), path, env) }
+  if (path !== undefined) return { origin: path, ...(await import('./yaml.ts')).readYaml(readConfigFile(path), path, env) }
   if (hasEnvConfig(env)) {
     return { origin: environment, value: envConfig(env), locate: () => undefined, mistakes: [] }
   }
-  throw failure(
-    'config_invalid',
-    `there is no configuration: no ${defaultFile}, no SVIDECAR_CONFIG_YAML, and SVIDECAR_ROLE_ARN is not set`,
-    {
-      remedy:
-        'Name a file with --config, or set SVIDECAR_ROLE_ARN with SVIDECAR_TRUST_ANCHOR_ARN and SVIDECAR_PROFILE_ARN, or with SVIDECAR_AUDIENCE.',
-    },
-  )
+  throw failure('config_invalid', `there is no configuration: no ${defaultFile}, no SVIDECAR_CONFIG_YAML, and SVIDECAR_ROLE_ARN is not set`, {
+    remedy: 'Name a file with --config, or set SVIDECAR_ROLE_ARN with SVIDECAR_TRUST_ANCHOR_ARN and SVIDECAR_PROFILE_ARN, or with SVIDECAR_AUDIENCE.',
+  })
 }
 
 function readConfigFile(path: string): string {
   try {
     return readFileSync(path, 'utf8')
   } catch (error) {
-    throw failure('config_invalid', `cannot read the configuration: ${errorText(error)}`, {
-      remedy: 'Check the path and its rights.',
-    })
+    throw failure('config_invalid', `cannot read the configuration: ${errorText(error)}`, { remedy: 'Check the path and its rights.' })
   }
 }
 
@@ -101,13 +90,7 @@ function keysAt(path: readonly (string | number)[]): string[] {
   return last?.shape === undefined ? [] : Object.keys(last.shape)
 }
 
-type Definition = {
-  type: string
-  innerType?: unknown
-  shape?: Record<string, unknown>
-  valueType?: unknown
-  element?: unknown
-}
+type Definition = { type: string; innerType?: unknown; shape?: Record<string, unknown>; valueType?: unknown; element?: unknown }
 
 function unwrap(schema: unknown): Definition | undefined {
   let definition = (schema as { def?: Definition } | undefined)?.def

@@ -3,13 +3,10 @@ import { z } from 'zod/mini'
 
 const text = (description: string) => z.string().check(z.minLength(1), z.describe(description))
 const flag = (description: string) => z.boolean().check(z.describe(description))
-const oneOf = <const T extends readonly [string, ...string[]]>(values: T, description: string) =>
-  z.enum(values).check(z.describe(description))
+const oneOf = <const T extends readonly [string, ...string[]]>(values: T, description: string) => z.enum(values).check(z.describe(description))
 const list = (description: string) => z.array(z.string().check(z.minLength(1))).check(z.describe(description))
-const group = <T extends z.core.$ZodLooseShape>(description: string, shape: T) =>
-  z.strictObject(shape).check(z.describe(description))
-const named = <T extends z.core.SomeType>(description: string, value: T) =>
-  z.record(z.string(), value).check(z.describe(description))
+const group = <T extends z.core.$ZodLooseShape>(description: string, shape: T) => z.strictObject(shape).check(z.describe(description))
+const named = <T extends z.core.SomeType>(description: string, value: T) => z.record(z.string(), value).check(z.describe(description))
 const optional = z.optional
 
 const duration = (description: string) =>
@@ -19,14 +16,8 @@ const octal = (description: string) =>
 const address = (description: string) => z.string().check(z.describe(description))
 
 const identity = group('One identity of the SPIFFE Workload API.', {
-  workload_api: optional(
-    text('Address of the Workload API: unix:///path or tcp://IP:port. Default: $SPIFFE_ENDPOINT_SOCKET.'),
-  ),
-  spiffe_id: optional(
-    text(
-      'The SPIFFE ID to use of those that the agent offers. Without it and without hint: the first one, chosen once.',
-    ),
-  ),
+  workload_api: optional(text('Address of the Workload API: unix:///path or tcp://IP:port. Default: $SPIFFE_ENDPOINT_SOCKET.')),
+  spiffe_id: optional(text('The SPIFFE ID to use of those that the agent offers. Without it and without hint: the first one, chosen once.')),
   hint: optional(text('The hint of the registration entry to use.')),
 })
 
@@ -53,33 +44,24 @@ const profile = group('One role and the way to its credentials: exactly one of r
   region: optional(text("AWS region. Default: $AWS_REGION, else the trust anchor's.")),
   endpoint: optional(text('Base URL of the service to call instead of the public one, such as a VPC endpoint.')),
   session_name: optional(
-    text(
-      'Role session name. Default for web_identity: made from the SPIFFE ID; for roles_anywhere: none, since the profile must allow it.',
-    ),
+    text('Role session name. Default for web_identity: made from the SPIFFE ID; for roles_anywhere: none, since the profile must allow it.'),
   ),
   ca_file: optional(text('PEM file of CAs to trust for the endpoint besides the public ones.')),
   allow_plaintext: optional(flag('Allow plain http to an endpoint that is not on loopback. Default false.')),
 })
 
-const consumer = group(
-  'Who may read what: a token file <runtime_dir>/NAME.token for the container endpoint and a socket <runtime_dir>/NAME.sock.',
-  {
-    profiles: list('Profiles that this consumer may read.'),
-    audiences: optional(
-      list('Audiences for which this consumer may have JWT-SVIDs of the default identity on its socket.'),
-    ),
-    owner: optional(text('User, by name or number, that owns token and socket; needs CAP_CHOWN.')),
-    group: optional(text('Group, by name or number, that may read the token and use the socket.')),
-    mode: optional(octal('Mode of the token file; the socket gets the same classes. Default "0440".')),
-  },
-)
+const consumer = group('Who may read what: a token file <runtime_dir>/NAME.token for the container endpoint and a socket <runtime_dir>/NAME.sock.', {
+  profiles: list('Profiles that this consumer may read.'),
+  audiences: optional(list('Audiences for which this consumer may have JWT-SVIDs of the default identity on its socket.')),
+  owner: optional(text('User, by name or number, that owns token and socket; needs CAP_CHOWN.')),
+  group: optional(text('Group, by name or number, that may read the token and use the socket.')),
+  mode: optional(octal('Mode of the token file; the socket gets the same classes. Default "0440".')),
+})
 
 const listen = 'IP address and port to listen on.'
 
 export const configSchema = group('svidecar', {
-  identities: optional(
-    named('Identities by name. Left out: one named default, from $SPIFFE_ENDPOINT_SOCKET.', identity),
-  ),
+  identities: optional(named('Identities by name. Left out: one named default, from $SPIFFE_ENDPOINT_SOCKET.', identity)),
   profiles: named('AWS profiles by name.', profile),
   consumers: optional(named('Consumers by name.', consumer)),
   container_endpoint: optional(
@@ -109,25 +91,16 @@ export const configSchema = group('svidecar', {
       host_names: optional(list('Further names that the Host header may carry.')),
     }),
   ),
-  status_endpoint: optional(
-    group('The status in detail, as JSON at /status.', {
-      listen: optional(address(`${listen} Default 127.0.0.1:9914.`)),
-    }),
-  ),
+  status_endpoint: optional(group('The status in detail, as JSON at /status.', { listen: optional(address(`${listen} Default 127.0.0.1:9914.`)) })),
   runtime_dir: optional(
     text(
       'Directory for sockets and tokens. Default: $SVIDECAR_RUNTIME_DIR, $RUNTIME_DIRECTORY, as non-root $XDG_RUNTIME_DIR/svidecar, else /run/svidecar.',
     ),
   ),
   on_identity_withdrawn: optional(
-    oneOf(
-      ['keep', 'drop'],
-      'When the agent takes the identity away: keep serving the credentials to their expiration, or drop them. Default keep.',
-    ),
+    oneOf(['keep', 'drop'], 'When the agent takes the identity away: keep serving the credentials to their expiration, or drop them. Default keep.'),
   ),
-  shutdown_grace: optional(
-    duration('How long to go on serving after SIGTERM, beside an application that drains. Default 0s.'),
-  ),
+  shutdown_grace: optional(duration('How long to go on serving after SIGTERM, beside an application that drains. Default 0s.')),
   log: optional(
     group('The log, on stderr.', {
       level: optional(oneOf(['debug', 'info', 'warn', 'error'], 'Default info.')),

@@ -35,10 +35,7 @@ export function readYaml(text: string, origin: string, env: NodeJS.ProcessEnv): 
         if (name === undefined) return '${'
         const value = env[name] || fallback
         if (value === undefined)
-          mistakes.push({
-            path: pathOf(path, node),
-            message: `the environment variable ${name} is not set and ${whole} has no default`,
-          })
+          mistakes.push({ path: pathOf(path, node), message: `the environment variable ${name} is not set and ${whole} has no default` })
         return value ?? whole
       })
     },

@@ -5,13 +5,10 @@ export interface Backoff {
   readonly capMs: number
 }
 
-const exponential = ({ baseMs, capMs }: Backoff, attempt: number): number =>
-  Math.min(capMs, baseMs * 2 ** Math.min(attempt, 30))
+const exponential = ({ baseMs, capMs }: Backoff, attempt: number): number => Math.min(capMs, baseMs * 2 ** Math.min(attempt, 30))
 
 /** Full jitter: anywhere between nothing and the exponential step. For many callers of one far service. */
-export const fullJitter = (backoff: Backoff, attempt: number, random: () => number): number =>
-  random() * exponential(backoff, attempt)
+export const fullJitter = (backoff: Backoff, attempt: number, random: () => number): number => random() * exponential(backoff, attempt)
 
 /** The exponential step and up to a quarter more: never under the base, so that a near neighbour is not hammered. */
-export const steady = (backoff: Backoff, attempt: number, random: () => number): number =>
-  exponential(backoff, attempt) * (1 + random() / 4)
+export const steady = (backoff: Backoff, attempt: number, random: () => number): number => exponential(backoff, attempt) * (1 + random() / 4)

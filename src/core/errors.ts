@@ -41,8 +41,7 @@ export const isFailure = (error: unknown): error is Failure =>
   error instanceof Error && 'code' in error && typeof error.code === 'string' && Object.hasOwn(failures, error.code)
 
 /** A Failure as it is, anything else as an `internal` one with its text: for the places that must go on. */
-export const toFailure = (error: unknown): Failure =>
-  isFailure(error) ? error : failure('internal', errorText(error), { cause: error })
+export const toFailure = (error: unknown): Failure => (isFailure(error) ? error : failure('internal', errorText(error), { cause: error }))
 
 /** The text of anything that was thrown. */
 export const errorText = (error: unknown): string => (error instanceof Error ? error.message : String(error))

@@ -27,13 +27,7 @@ export type Event =
   | {
       type: 'config.loaded'
       origin: string
-      profiles: readonly {
-        name: string
-        required: boolean
-        roleArn: string
-        method: ProfileFacts['method']
-        identity: string
-      }[]
+      profiles: readonly { name: string; required: boolean; roleArn: string; method: ProfileFacts['method']; identity: string }[]
     }
   | { type: 'config.reload_failed'; failure: Failure }
   | { type: 'listener.opened'; listener: string; address: string }
@@ -49,32 +43,12 @@ export type Event =
   | { type: 'identity.warning'; identity: string; code: string; message: string }
   | ({ type: 'x509.updated'; identity: string; hint: string; svids: number; bundles: readonly string[] } & X509Facts)
   | { type: 'jwt.fetched'; identity: string; spiffeId: string; audience: string; expiresAt: number }
-  | {
-      type: 'bundles.updated'
-      identity: string
-      stream: 'x509_bundles' | 'jwt_bundles'
-      trustDomains: readonly string[]
-    }
+  | { type: 'bundles.updated'; identity: string; stream: 'x509_bundles' | 'jwt_bundles'; trustDomains: readonly string[] }
   | ({ type: 'exchange.succeeded'; seconds: number } & ProfileFacts)
-  | ({
-      type: 'exchange.failed'
-      failure: Failure
-      seconds: number
-      retryInSeconds: number
-      attempt: number
-      expiresAt?: number
-    } & ProfileFacts)
+  | ({ type: 'exchange.failed'; failure: Failure; seconds: number; retryInSeconds: number; attempt: number; expiresAt?: number } & ProfileFacts)
   | ({ type: 'exchange.warning'; code: string; message: string } & ProfileFacts)
   | ({ type: 'exchange.clock_skew'; seconds: number } & ProfileFacts)
-  | {
-      type: 'credentials.fresh'
-      profile: string
-      accessKeyId: string
-      roleArn: string
-      expiresAt: number
-      deadline: number
-      refreshAt: number
-    }
+  | { type: 'credentials.fresh'; profile: string; accessKeyId: string; roleArn: string; expiresAt: number; deadline: number; refreshAt: number }
   | { type: 'credentials.stale'; profile: string }
   | { type: 'credentials.expired'; profile: string }
   | { type: 'credentials.dropped'; profile: string; failure: Failure }

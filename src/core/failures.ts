@@ -43,11 +43,7 @@ export const failures = {
     'The agent answered that it cannot serve just now, or the connection broke.',
     "The agent's log says why: a failed attestation (an agent without hostPID cannot see this process), a rate limit, its server.",
   ),
-  workload_api_rejected: entry(
-    'slow',
-    'The agent called the request invalid.',
-    'Is this address a SPIFFE Workload API, without a proxy in between?',
-  ),
+  workload_api_rejected: entry('slow', 'The agent called the request invalid.', 'Is this address a SPIFFE Workload API, without a proxy in between?'),
   workload_api_unimplemented: entry(
     'slow',
     'The agent does not offer this method.',
@@ -79,26 +75,14 @@ export const failures = {
     'The agent has not renewed the X.509-SVID although it is due.',
     'Look at the agent: it may have lost its server.',
   ),
-  x509_bundle_invalid: entry(
-    'soon',
-    'The agent sent a trust bundle that is not a list of certificates.',
-    'The last good one stays in use.',
-  ),
-  jwt_svid_invalid: entry(
-    'soon',
-    'The agent sent a JWT-SVID that breaks the rules of the standard.',
-    "Look at the agent's version and its JWT key.",
-  ),
+  x509_bundle_invalid: entry('soon', 'The agent sent a trust bundle that is not a list of certificates.', 'The last good one stays in use.'),
+  jwt_svid_invalid: entry('soon', 'The agent sent a JWT-SVID that breaks the rules of the standard.', "Look at the agent's version and its JWT key."),
   jwt_svid_expired: entry(
     'soon',
     'The JWT-SVID in hand has expired and the agent gives no newer one.',
     'Look at the agent and its server; and at the clock of this machine.',
   ),
-  jwt_bundle_invalid: entry(
-    'soon',
-    'The agent sent a JWT bundle that is not a JWKS.',
-    'The last good one stays in use.',
-  ),
+  jwt_bundle_invalid: entry('soon', 'The agent sent a JWT bundle that is not a JWKS.', 'The last good one stays in use.'),
   svid_unsuitable: entry(
     'slow',
     'AWS would refuse this SVID; nothing was sent.',
@@ -106,16 +90,8 @@ export const failures = {
   ),
   // Calls to AWS
   network: entry('soon', 'The service could not be reached.', 'Check DNS, routes, the proxy and any VPC endpoint.'),
-  tls: entry(
-    'soon',
-    'The TLS handshake failed.',
-    'If a proxy or a private endpoint presents its own certificate, name its CA with ca_file.',
-  ),
-  timeout: entry(
-    'soon',
-    'The service did not answer in time.',
-    'Check the network on the way to the service, and its state.',
-  ),
+  tls: entry('soon', 'The TLS handshake failed.', 'If a proxy or a private endpoint presents its own certificate, name its CA with ca_file.'),
+  timeout: entry('soon', 'The service did not answer in time.', 'Check the network on the way to the service, and its state.'),
   throttled: entry(
     'soon',
     'AWS asks for fewer calls.',
@@ -128,11 +104,7 @@ export const failures = {
     'Nothing to do here but wait; the last good credentials are served meanwhile.',
     true,
   ),
-  reply_invalid: entry(
-    'soon',
-    'The service answered with something that is not credentials.',
-    'Is the configured endpoint really this service?',
-  ),
+  reply_invalid: entry('soon', 'The service answered with something that is not credentials.', 'Is the configured endpoint really this service?'),
   clock_skew: entry(
     'now',
     "The clock of this machine differs from AWS's, which refuses old and future signatures.",
@@ -148,21 +120,9 @@ export const failures = {
     'The trust anchor does not trust the certificate that issued this SVID.',
     "Put SPIRE's upstream root into the trust anchor; if SPIRE has an upstream authority, the SVID must come with its intermediates.",
   ),
-  profile_disabled: entry(
-    'slow',
-    'The trust anchor or the Roles Anywhere profile is disabled.',
-    'Enable it in IAM Roles Anywhere.',
-  ),
-  not_found: entry(
-    'slow',
-    'AWS knows no such trust anchor, profile or role in this region.',
-    'Check the ARNs and their region.',
-  ),
-  validation: entry(
-    'slow',
-    'AWS called the request invalid.',
-    'Check the ARNs, the session duration and the certificate chain.',
-  ),
+  profile_disabled: entry('slow', 'The trust anchor or the Roles Anywhere profile is disabled.', 'Enable it in IAM Roles Anywhere.'),
+  not_found: entry('slow', 'AWS knows no such trust anchor, profile or role in this region.', 'Check the ARNs and their region.'),
+  validation: entry('slow', 'AWS called the request invalid.', 'Check the ARNs, the session duration and the certificate chain.'),
   session_name: entry(
     'slow',
     'The Roles Anywhere profile does not accept a session name.',
@@ -188,11 +148,7 @@ export const failures = {
     'AWS rejected a claim of the token.',
     "Compare the token's claims in the log line with the IAM OIDC provider and the role's trust policy.",
   ),
-  region_disabled: entry(
-    'slow',
-    'STS is not active in this region for the account.',
-    'Activate STS in the region, or choose another region.',
-  ),
+  region_disabled: entry('slow', 'STS is not active in this region for the account.', 'Activate STS in the region, or choose another region.'),
   // This machine
   listen_failed: entry('never', 'A listener could not be opened.', 'Free the port or choose another one.'),
   runtime_dir: entry(
@@ -200,11 +156,7 @@ export const failures = {
     'The runtime directory cannot be used.',
     'Give svidecar a directory that it owns and nobody else can write, with runtime_dir.',
   ),
-  daemon_unreachable: entry(
-    'never',
-    'No svidecar daemon answers here.',
-    'Is it running, and is --runtime-dir (or runtime_dir) the same as its own?',
-  ),
+  daemon_unreachable: entry('never', 'No svidecar daemon answers here.', 'Is it running, and is --runtime-dir (or runtime_dir) the same as its own?'),
   not_ready: entry('soon', 'There are no credentials yet.', '`svidecar status` says what is missing.'),
   internal: entry('soon', 'A defect of svidecar.', 'Please report it with the log lines around it.'),
 } as const satisfies Record<string, Entry>

@@ -37,9 +37,7 @@ const tlsCode = /^(ERR_TLS|ERR_SSL|EPROTO|CERT_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO
 function explain(error: unknown, url: URL): Failure {
   if (isFailure(error)) return error
   const code = systemCode(error) ?? ''
-  return failure(tlsCode.test(code) ? 'tls' : 'network', `cannot reach ${url.host}: ${errorText(error) || code}`, {
-    cause: error,
-  })
+  return failure(tlsCode.test(code) ? 'tls' : 'network', `cannot reach ${url.host}: ${errorText(error) || code}`, { cause: error })
 }
 
 /**
@@ -54,10 +52,7 @@ export async function callHttps(call: Call, clock: Clock, signal: AbortSignal): 
   const secure = call.url.protocol === 'https:'
   // proxyEnv makes the agent honour HTTPS_PROXY and NO_PROXY; one agent a call, as calls are half an hour apart.
   const agent = secure
-    ? new HttpsAgent({
-        proxyEnv: process.env,
-        ...(call.ca === undefined ? {} : { ca: [...rootCertificates, call.ca] }),
-      })
+    ? new HttpsAgent({ proxyEnv: process.env, ...(call.ca === undefined ? {} : { ca: [...rootCertificates, call.ca] }) })
     : new HttpAgent()
   try {
     return await new Promise<Reply>((resolve, reject) => {
@@ -119,15 +114,7 @@ async function collect(response: IncomingMessage, url: URL): Promise<Buffer> {
 
 function toReply(response: IncomingMessage, body: Buffer, sentAt: number, receivedAt: number): Reply {
   const headers: Record<string, string> = {}
-  for (const [name, value] of Object.entries(response.headers))
-    headers[name] = Array.isArray(value) ? value.join(', ') : (value ?? '')
+  for (const [name, value] of Object.entries(response.headers)) headers[name] = Array.isArray(value) ? value.join(', ') : (value ?? '')
   const date = Date.parse(headers['date'] ?? '')
-  return {
-    status: response.statusCode ?? 0,
-    headers,
-    body,
-    date: Number.isNaN(date) ? undefined : date,
-    sentAt,
-    receivedAt,
-  }
+  return { status: response.statusCode ?? 0, headers, body, date: Number.isNaN(date) ? undefined : date, sentAt, receivedAt }
 }

@@ -56,13 +56,7 @@ export function createCell<T>(initial: T): Cell<T> {
 }
 
 /** Waits for a change, but no longer than `ms` by the boot clock. Returns what is current then; rejects with `signal.reason`. */
-export async function nextWithin<T>(
-  source: Source<T>,
-  seen: T,
-  ms: number,
-  clock: Clock,
-  signal: AbortSignal,
-): Promise<T> {
+export async function nextWithin<T>(source: Source<T>, seen: T, ms: number, clock: Clock, signal: AbortSignal): Promise<T> {
   const either = linked(signal)
   try {
     await Promise.race([source.next(seen, either.signal), clock.sleep(ms, either.signal)])

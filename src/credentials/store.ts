@@ -15,13 +15,7 @@ import { isAlive, refreshAt, retryDelay } from './refresh-policy.ts'
  */
 export type CredentialState =
   | { readonly status: 'empty'; readonly since: number; readonly failure?: Failure }
-  | {
-      readonly status: 'fresh'
-      readonly credentials: Credentials
-      readonly since: number
-      readonly refreshAt: number
-      readonly failure?: Failure
-    }
+  | { readonly status: 'fresh'; readonly credentials: Credentials; readonly since: number; readonly refreshAt: number; readonly failure?: Failure }
   | { readonly status: 'stale'; readonly credentials: Credentials; readonly since: number; readonly failure?: Failure }
   | { readonly status: 'expired'; readonly since: number; readonly failure?: Failure }
 
@@ -66,15 +60,7 @@ export function createStore(options: StoreOptions): Store {
       const due = refreshAt(credentials, random)
       emit({ type: 'exchange.succeeded', profile, method, seconds: (clock.boot() - begun) / 1000 })
       const { accessKeyId, roleArn, expiration, deadline } = credentials
-      emit({
-        type: 'credentials.fresh',
-        profile,
-        accessKeyId,
-        roleArn,
-        expiresAt: expiration,
-        deadline,
-        refreshAt: due,
-      })
+      emit({ type: 'credentials.fresh', profile, accessKeyId, roleArn, expiresAt: expiration, deadline, refreshAt: due })
       set({ status: 'fresh', credentials, since: clock.now(), refreshAt: due })
       return due - clock.boot()
     } catch (error) {
@@ -126,11 +112,7 @@ export function createStore(options: StoreOptions): Store {
         await nextWithin(state, current, current.credentials.deadline - clock.boot(), clock, signal)
       else {
         emit({ type: 'credentials.expired', profile })
-        set({
-          status: 'expired',
-          since: clock.now(),
-          ...(current.failure === undefined ? {} : { failure: current.failure }),
-        })
+        set({ status: 'expired', since: clock.now(), ...(current.failure === undefined ? {} : { failure: current.failure }) })
       }
     }
   }

@@ -56,12 +56,7 @@ export function assembleIdentity(config: IdentityConfig, { clock, random, emit }
   }
   const x509 = createX509Source(options)
   const jwt = createJwtSource(options)
-  return {
-    api,
-    x509: x509.source,
-    jwt: jwt.source,
-    run: (needsX509) => (signal) => run(needsX509 ? [x509.run, jwt.run] : [jwt.run], signal),
-  }
+  return { api, x509: x509.source, jwt: jwt.source, run: (needsX509) => (signal) => run(needsX509 ? [x509.run, jwt.run] : [jwt.run], signal) }
 }
 
 export interface ProfilePart {
@@ -80,21 +75,8 @@ export function assembleProfile(
 ): ProfilePart {
   const { clock, random, emit } = world
   const { name, region, method, sessionName, ca } = config
-  const context: ExchangeContext = {
-    profile: name,
-    clock,
-    permit,
-    emit,
-    call: (call, signal) => callHttps(call, clock, signal),
-  }
-  const common = {
-    role: method.role,
-    region,
-    endpoint: new URL(config.endpoint),
-    durationSeconds: method.durationSeconds,
-    sessionName,
-    ca,
-  }
+  const context: ExchangeContext = { profile: name, clock, permit, emit, call: (call, signal) => callHttps(call, clock, signal) }
+  const common = { role: method.role, region, endpoint: new URL(config.endpoint), durationSeconds: method.durationSeconds, sessionName, ca }
   const exchange =
     method.kind === 'roles_anywhere'
       ? rolesAnywhere(identity.x509, context, { ...common, trustAnchor: method.trustAnchor, profile: method.profile })
@@ -104,18 +86,11 @@ export function assembleProfile(
     for (let state = identity.x509.current; ; ) {
       const next = await identity.x509.next(state, signal)
       if (next.status === 'withdrawn' && onWithdrawn === 'drop') store.drop(next.failure)
-      else if (next.status === 'ready' && (state.status !== 'ready' || next.value.svid !== state.value.svid))
-        store.nudge()
+      else if (next.status === 'ready' && (state.status !== 'ready' || next.value.svid !== state.value.svid)) store.nudge()
       state = next
     }
   }
-  const view: ProfileView = {
-    name,
-    roleArn: method.role.text,
-    roleName: roleName(parseArn(method.role.text, 'role')),
-    region,
-    state: store.state,
-  }
+  const view: ProfileView = { name, roleArn: method.role.text, roleName: roleName(parseArn(method.role.text, 'role')), region, state: store.state }
   return { view, store, run: (signal) => run([store.run, follow], signal) }
 }
 

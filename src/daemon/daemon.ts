@@ -97,11 +97,9 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
       try {
         const next = await options.load()
         if (next.runtimeDir !== before.runtimeDir)
-          throw failure(
-            'config_invalid',
-            `runtime_dir has changed from ${before.runtimeDir} to ${next.runtimeDir}, which needs a restart`,
-            { remedy: 'Restart svidecar.' },
-          )
+          throw failure('config_invalid', `runtime_dir has changed from ${before.runtimeDir} to ${next.runtimeDir}, which needs a restart`, {
+            remedy: 'Restart svidecar.',
+          })
         const commit = await listeners.prepare(next)
         const changed = await parts.apply(next)
         await commit()

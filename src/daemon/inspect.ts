@@ -26,10 +26,7 @@ const patienceMs = 10_000
 export function identityNamed(config: Config, name: string): IdentityConfig {
   const found = config.identities.find((identity) => identity.name === name)
   if (found === undefined)
-    throw failure(
-      'config_invalid',
-      `there is no identity ${JSON.stringify(name)}; there is ${config.identities.map((one) => one.name).join(', ')}`,
-    )
+    throw failure('config_invalid', `there is no identity ${JSON.stringify(name)}; there is ${config.identities.map((one) => one.name).join(', ')}`)
   return found
 }
 
@@ -39,19 +36,14 @@ export function inspect(identity: IdentityConfig, clock: Clock): Inspection {
   const explain = (error: unknown): Failure => {
     const problem = toFailure(error)
     return problem.code === 'identity_not_issued'
-      ? failure(problem.code, problem.message, {
-          remedy: `Register this process: ${registrationCommand(inspectProcess(), identity.spiffeId)}`,
-        })
+      ? failure(problem.code, problem.message, { remedy: `Register this process: ${registrationCommand(inspectProcess(), identity.spiffeId)}` })
       : problem
   }
 
   async function bounded<T>(work: (api: WorkloadApi, signal: AbortSignal) => Promise<T>): Promise<T> {
     const link = linked(new AbortController().signal)
     const late = clock.sleep(patienceMs, link.signal).then(() => {
-      throw failure(
-        'workload_api_silent',
-        `the agent at ${identity.workloadApi.text} has not answered for ${patienceMs / 1000} s`,
-      )
+      throw failure('workload_api_silent', `the agent at ${identity.workloadApi.text} has not answered for ${patienceMs / 1000} s`)
     })
     late.catch(() => {})
     try {
@@ -65,23 +57,18 @@ export function inspect(identity: IdentityConfig, clock: Clock): Inspection {
 
   const first = async <M>(stream: AsyncIterable<M>): Promise<M> => {
     for await (const message of stream) return message
-    throw failure(
-      'workload_api_unavailable',
-      `the agent at ${identity.workloadApi.text} closed the stream without a message`,
-    )
+    throw failure('workload_api_unavailable', `the agent at ${identity.workloadApi.text} closed the stream without a message`)
   }
 
   return {
     x509Context: () => bounded(async (agent, signal) => parseX509Context(await first(agent.x509Contexts(signal)))),
-    x509Bundles: () =>
-      bounded(async (agent, signal) => parseX509Bundles(Object.entries(await first(agent.x509Bundles(signal))))),
+    x509Bundles: () => bounded(async (agent, signal) => parseX509Bundles(Object.entries(await first(agent.x509Bundles(signal))))),
     jwtBundles: () => bounded(async (agent, signal) => parseJwtBundles(await first(agent.jwtBundles(signal)))),
     jwtSvid: (audience) =>
       bounded(async (agent, signal) => {
         const choice = createChoice({ spiffeId: identity.spiffeId, hint: identity.hint }, () => {})
         return parseJwtSvid(choice.pick(await agent.jwtSvids(audience, choice.spiffeId, signal)))
       }),
-    claims: (audience, token) =>
-      bounded(async (agent, signal) => (await agent.validateJwtSvid(audience, token, signal)).claims),
+    claims: (audience, token) => bounded(async (agent, signal) => (await agent.validateJwtSvid(audience, token, signal)).claims),
   }
 }

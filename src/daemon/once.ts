@@ -18,10 +18,7 @@ export interface OnceOptions {
 }
 
 /** Resolves with the state at the end: ready, timed out, or stopped by the signal. */
-export async function runOnce(
-  config: Config,
-  { clock, random, timeoutMs, signal }: OnceOptions,
-): Promise<StatusReport> {
+export async function runOnce(config: Config, { clock, random, timeoutMs, signal }: OnceOptions): Promise<StatusReport> {
   const events = createEvents()
   const health = createHealth(clock)
   const ready = createCell(false)

@@ -3,14 +3,7 @@ import type { Config } from '../config/config.ts'
 import { toFailure } from '../core/errors.ts'
 import { type Running, start, type Task } from '../core/run.ts'
 import { createLimiter } from '../credentials/limiter.ts'
-import {
-  assembleIdentity,
-  assembleProfile,
-  type IdentityPart,
-  needsX509,
-  type ProfilePart,
-  type World,
-} from './assemble.ts'
+import { assembleIdentity, assembleProfile, type IdentityPart, needsX509, type ProfilePart, type World } from './assemble.ts'
 
 export interface Parts {
   readonly identities: ReadonlyMap<string, IdentityPart>

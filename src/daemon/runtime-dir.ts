@@ -28,8 +28,7 @@ export async function prepareRuntimeDir(path: string): Promise<void> {
 }
 
 /** Ours, and nobody else can write it: what lies there is what we put there. */
-const isPrivate = ({ uid, mode }: { uid: number; mode: number }): boolean =>
-  uid === process.getuid?.() && (mode & 0o022) === 0
+const isPrivate = ({ uid, mode }: { uid: number; mode: number }): boolean => uid === process.getuid?.() && (mode & 0o022) === 0
 
 /** What lies at `path`, if file and directory are ours alone to write. A stranger could have planted anything else. */
 async function reuse(directory: string, path: string): Promise<Buffer | undefined> {
@@ -51,17 +50,13 @@ async function reuse(directory: string, path: string): Promise<Buffer | undefine
 export async function consumerToken(directory: string, consumer: ConsumerConfig, owner: Owner): Promise<Buffer> {
   const path = join(directory, `${consumer.name}.token`)
   return write(directory, path, { mode: consumer.mode, ...owner }, (found) =>
-    found !== undefined && tokenPattern.test(found.toString('latin1'))
-      ? found
-      : Buffer.from(randomBytes(keyBytes).toString('base64url')),
+    found !== undefined && tokenPattern.test(found.toString('latin1')) ? found : Buffer.from(randomBytes(keyBytes).toString('base64url')),
   )
 }
 
 /** The key of the IMDS tokens, in <runtime_dir>/imds.key (0600): with it, tokens outlive a restart. Throws runtime_dir. */
 export const imdsKey = (directory: string): Promise<Buffer> =>
-  write(directory, join(directory, 'imds.key'), { mode: 0o600 }, (found) =>
-    found?.length === keyBytes ? found : randomBytes(keyBytes),
-  )
+  write(directory, join(directory, 'imds.key'), { mode: 0o600 }, (found) => (found?.length === keyBytes ? found : randomBytes(keyBytes)))
 
 async function write(
   directory: string,

@@ -15,13 +15,7 @@ import { type RawX509Message, toStruct, type WireStruct } from './workload-defin
  * renews nothing · end-streams: ends each stream with OK at once · a code: ends every call with it · raw: sends
  * exactly this message on X.509 streams, then nothing more.
  */
-export type Behaviour =
-  | 'serve'
-  | 'silent'
-  | 'hold-rotation'
-  | 'end-streams'
-  | { code: number; details: string }
-  | { raw: RawX509Message }
+export type Behaviour = 'serve' | 'silent' | 'hold-rotation' | 'end-streams' | { code: number; details: string } | { raw: RawX509Message }
 
 export interface BundlesMessage {
   bundles: Record<string, Buffer>
@@ -125,10 +119,7 @@ export function createAgentService(state: AgentState): AgentService {
     }
 
   const unary =
-    <Request, Response>(
-      method: string,
-      answer: (request: Request) => Promise<Response>,
-    ): handleUnaryCall<Request, Response> =>
+    <Request, Response>(method: string, answer: (request: Request) => Promise<Response>): handleUnaryCall<Request, Response> =>
     async (call, reply) => {
       const allowed = headerOk(call.metadata)
       state.record(method, allowed)
@@ -160,13 +151,7 @@ export function createAgentService(state: AgentState): AgentService {
       }),
       ValidateJWTSVID: unary(
         'ValidateJWTSVID',
-        async ({
-          audience,
-          svid,
-        }: {
-          audience: string
-          svid: string
-        }): Promise<{ spiffe_id: string; claims: WireStruct }> => {
+        async ({ audience, svid }: { audience: string; svid: string }): Promise<{ spiffe_id: string; claims: WireStruct }> => {
           if (audience === '') throw invalid('audience must be specified')
           if (svid === '') throw invalid('svid must be specified')
           const { spiffeId, claims } = await state.validate(svid, audience).catch((error: Error) => {

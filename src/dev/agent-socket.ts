@@ -38,8 +38,7 @@ async function listenTcp(server: Server, address: string): Promise<string> {
   const [, host = '', port = ''] = /^tcp:\/\/(.+):(\d{1,5})$/.exec(address) ?? []
   const literal = host.replace(/^\[(.*)\]$/, '$1')
   const loopback = literal === '::1' || (isIP(literal) === 4 && literal.startsWith('127.'))
-  if (!loopback)
-    throw new Error(`the dev agent listens on loopback only, not at ${address}: it gives keys to any caller`)
+  if (!loopback) throw new Error(`the dev agent listens on loopback only, not at ${address}: it gives keys to any caller`)
   await listening(server, () => server.listen(Number(port), literal))
   const bound = server.address()
   return `tcp://${host}:${typeof bound === 'object' && bound !== null ? bound.port : port}`
@@ -47,8 +46,7 @@ async function listenTcp(server: Server, address: string): Promise<string> {
 
 async function listenUnix(server: Server, address: string): Promise<string> {
   const path = /^unix:(?:\/\/)?(\/[^/].*)$/.exec(address)?.[1]
-  if (path === undefined)
-    throw new Error(`${address} is no address of a dev agent: use unix:///absolute/path or tcp://127.0.0.1:0`)
+  if (path === undefined) throw new Error(`${address} is no address of a dev agent: use unix:///absolute/path or tcp://127.0.0.1:0`)
   if (Buffer.byteLength(path) > longestPath)
     throw new Error(`the socket path ${path} is longer than ${longestPath} bytes, which no socket address can hold`)
   await mkdir(dirname(path), { recursive: true, mode: 0o700 })

@@ -53,15 +53,11 @@ export function createAgentState(parts: AgentParts): AgentState {
     x509: () => {
       const bundle = ownBundle()
       const svids = entries.identities.flatMap(({ entry, hint, svid }) =>
-        svid
-          ? [{ spiffe_id: entry.spiffeId, x509_svid: Buffer.concat(svid.chain), x509_svid_key: svid.key, bundle, hint }]
-          : [],
+        svid ? [{ spiffe_id: entry.spiffeId, x509_svid: Buffer.concat(svid.chain), x509_svid_key: svid.key, bundle, hint }] : [],
       )
       return { svids, federated_bundles: Object.fromEntries(foreignBundles()) }
     },
-    x509Bundles: () => ({
-      bundles: Object.fromEntries([[idOf(authority.trustDomain), ownBundle()], ...foreignBundles()]),
-    }),
+    x509Bundles: () => ({ bundles: Object.fromEntries([[idOf(authority.trustDomain), ownBundle()], ...foreignBundles()]) }),
     jwtBundles: async () => ({
       bundles: Object.fromEntries([
         [idOf(authority.trustDomain), jsonBytes(await authority.jwks())],

@@ -73,12 +73,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
 
   // SPIRE has its JWT key in the bundle before the first token; the authority makes an RSA key when one is needed.
   if (options.jwtAlgorithm)
-    await authority.issueJwt({
-      spiffeId: `spiffe://${authority.trustDomain}`,
-      audience: [],
-      ttlSeconds: 0,
-      algorithm: options.jwtAlgorithm,
-    })
+    await authority.issueJwt({ spiffeId: `spiffe://${authority.trustDomain}`, audience: [], ttlSeconds: 0, algorithm: options.jwtAlgorithm })
   for (const entry of options.entries ?? []) entries.add(entry)
   await entries.settled()
 

@@ -101,8 +101,7 @@ export async function createAuthority(options: AuthorityOptions): Promise<Author
     bundle: () => [...roots],
     rootPem: () => toPem(signing.root),
     issueX509: async (request) => {
-      if (!request.spiffeId.startsWith(`spiffe://${trustDomain}/`))
-        throw new Error(`${request.spiffeId} is not in the trust domain ${trustDomain}`)
+      if (!request.spiffeId.startsWith(`spiffe://${trustDomain}/`)) throw new Error(`${request.spiffeId} is not in the trust domain ${trustDomain}`)
       return issueX509(signing, request, clock)
     },
     issueJwt: async (request) => {
@@ -118,9 +117,7 @@ export async function createAuthority(options: AuthorityOptions): Promise<Author
       }
       return new SignJWT(claims).setProtectedHeader({ alg: algorithm, kid, typ: 'JWT' }).sign(key)
     },
-    jwks: async () => ({
-      keys: jwtKeys.map(({ kid, key }) => ({ ...createPublicKey(key).export({ format: 'jwk' }), kid })),
-    }),
+    jwks: async () => ({ keys: jwtKeys.map(({ kid, key }) => ({ ...createPublicKey(key).export({ format: 'jwk' }), kid })) }),
     rotate: async () => {
       const types = new Set(jwtKeys.map(({ type }) => type))
       const [next, ...keys] = await Promise.all([createSigning(options), ...[...types].map(createJwtKey)])
@@ -147,12 +144,7 @@ async function createJwtKey(type: JwtKey['type']): Promise<JwtKey> {
   return { kid: randomBytes(24).toString('base64url'), type, key }
 }
 
-async function createSigning({
-  trustDomain,
-  keyType,
-  intermediate,
-  clock,
-}: AuthorityOptions): Promise<SigningAuthority> {
+async function createSigning({ trustDomain, keyType, intermediate, clock }: AuthorityOptions): Promise<SigningAuthority> {
   const now = wholeSeconds(clock.now())
   const notAfter = now + authoritySeconds * 1000
   const certify = (key: KeyObject, issuer?: { key: KeyObject; subject: Name }) => {
@@ -209,12 +201,7 @@ async function issueX509(signing: SigningAuthority, request: X509Request, clock:
     uris: [request.spiffeId],
     dnsNames: request.dnsNames ?? [],
   })
-  return {
-    chain: [leaf, ...signing.intermediates],
-    key: key.export({ type: 'pkcs8', format: 'der' }),
-    notBefore,
-    notAfter,
-  }
+  return { chain: [leaf, ...signing.intermediates], key: key.export({ type: 'pkcs8', format: 'der' }), notBefore, notAfter }
 }
 
 const toPem = (raw: Buffer): string =>

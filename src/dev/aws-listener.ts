@@ -97,8 +97,7 @@ export async function openListener({ name, clock, now, handle, record }: Listene
     try {
       if (fault === 'hang') return
       if (fault === 'empty-200') return send({ status: 200, type: 'application/json', body: '' })
-      if (fault === 'not-json-200')
-        return send({ status: 200, type: 'text/html', body: '<html>a captive portal</html>' })
+      if (fault === 'not-json-200') return send({ status: 200, type: 'text/html', body: '<html>a captive portal</html>' })
       if (fault === 'trickle') {
         recorded.status = 200
         response.writeHead(200, { 'content-type': 'application/json', date: new Date(now()).toUTCString() })

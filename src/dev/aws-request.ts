@@ -29,8 +29,7 @@ export interface AwsError extends Error {
 export const refuse = (status: number, code: string, message: string, detail?: string): AwsError =>
   Object.assign(new Error(message), { status, code, detail })
 
-export const isAwsError = (error: unknown): error is AwsError =>
-  error instanceof Error && 'status' in error && 'code' in error && 'detail' in error
+export const isAwsError = (error: unknown): error is AwsError => error instanceof Error && 'status' in error && 'code' in error && 'detail' in error
 
 const longestBody = 1 << 20
 
@@ -61,8 +60,7 @@ export interface Arn {
 }
 
 export function parseArn(text: string): Arn | undefined {
-  const [, partition, service, region, account, resource] =
-    /^arn:([a-z-]+):([a-z0-9-]+):([a-z0-9-]*):(\d{12}):(.+)$/.exec(text) ?? []
+  const [, partition, service, region, account, resource] = /^arn:([a-z-]+):([a-z0-9-]+):([a-z0-9-]*):(\d{12}):(.+)$/.exec(text) ?? []
   if (!partition || !service || region === undefined || !account || !resource) return undefined
   return { partition, service, region, account, resource }
 }

@@ -41,12 +41,7 @@ const invalid = (message: string) => refuse(400, 'ValidationException', message)
 const algorithms: Record<string, string> = { rsa: 'AWS4-X509-RSA-SHA256', ec: 'AWS4-X509-ECDSA-SHA256' }
 
 /** Answers a CreateSession with the JSON body of its 201. */
-export async function createSession(
-  request: AwsRequest,
-  facts: RequestFacts,
-  now: number,
-  options: RolesAnywhereOptions,
-): Promise<object> {
+export async function createSession(request: AwsRequest, facts: RequestFacts, now: number, options: RolesAnywhereOptions): Promise<object> {
   const leaf = readLeaf(request)
   const chain = readChain(request, leaf)
   const [spiffeId] = leaf.facts.uris
@@ -57,8 +52,7 @@ export async function createSession(
   verifyPath(leaf, chain, anchor.roots(), now)
 
   const profile = find(options.profiles, query.get('profileArn'), 'profileArn', 'rolesanywhere')
-  if (parseArn(profile.arn)?.region !== parseArn(anchor.arn)?.region)
-    throw invalid('Trust anchor and profile must be in the same region')
+  if (parseArn(profile.arn)?.region !== parseArn(anchor.arn)?.region) throw invalid('Trust anchor and profile must be in the same region')
   const roleArn = query.get('roleArn') ?? ''
   if (parseArn(roleArn)?.service !== 'iam') throw invalid('Invalid roleArn')
   facts.roleArn = roleArn
@@ -66,12 +60,10 @@ export async function createSession(
   const mayNot = (detail: string) => denied(`Unable to assume role for ${roleArn}`, detail)
   if (!profile.roleArns.includes(roleArn)) throw mayNot('the role is not in the profile')
   if (!role) throw mayNot('there is no such role')
-  if (role.spiffeIds && !role.spiffeIds.includes(spiffeId ?? ''))
-    throw mayNot(`the role's trust policy does not name ${spiffeId}`)
+  if (role.spiffeIds && !role.spiffeIds.includes(spiffeId ?? '')) throw mayNot(`the role's trust policy does not name ${spiffeId}`)
 
   const wanted = readBody(request)
-  if (wanted.roleSessionName !== undefined && !profile.acceptRoleSessionName)
-    throw denied('Not authorized to set roleSessionName')
+  if (wanted.roleSessionName !== undefined && !profile.acceptRoleSessionName) throw denied('Not authorized to set roleSessionName')
   const durationSeconds = Math.min(profile.durationSeconds ?? 3600, wanted.durationSeconds ?? 43_200)
   if (durationSeconds > (role.maxSessionSeconds ?? 3600))
     throw invalid('The requested DurationSeconds exceeds the MaxSessionDuration set for this role.')
@@ -99,12 +91,7 @@ export async function createSession(
   }
 }
 
-function find<T extends { arn: string; enabled?: boolean }>(
-  all: readonly T[],
-  arn: string | null,
-  name: string,
-  service: string,
-): T {
+function find<T extends { arn: string; enabled?: boolean }>(all: readonly T[], arn: string | null, name: string, service: string): T {
   if (parseArn(arn ?? '')?.service !== service) throw invalid(`Invalid ${name}`)
   const found = all.find((one) => one.arn === arn)
   if (!found) throw refuse(404, 'ResourceNotFoundException', `${name} not found`)
@@ -125,8 +112,7 @@ function verifySignature(request: AwsRequest, { x509 }: ReadCertificate, region:
   const date = request.headers['x-amz-date']
   const signedAt = parseAmzDate(date)
   if (authorization.date !== date?.slice(0, 8)) throw wrong('the scope has another date than X-Amz-Date')
-  if (!(Math.abs(signedAt - now) <= 5 * 60_000))
-    throw denied(`Signature expired: ${date} is more than 5 min. away from ${isoSeconds(now)}`)
+  if (!(Math.abs(signedAt - now) <= 5 * 60_000)) throw denied(`Signature expired: ${date} is more than 5 min. away from ${isoSeconds(now)}`)
   if (!request.headers['content-type']?.startsWith('application/json')) throw wrong('Content-Type is not JSON')
   const chain = request.headers['x-amz-x509-chain'] === undefined ? [] : ['x-amz-x509-chain']
   const required = ['host', 'content-type', 'x-amz-date', 'x-amz-x509', ...chain]
@@ -134,8 +120,7 @@ function verifySignature(request: AwsRequest, { x509 }: ReadCertificate, region:
   if (problem !== undefined) throw wrong(problem)
   const signed = Buffer.from(stringToSign(request, authorization))
   // node:crypto reads DER for ECDSA and PKCS#1 v1.5 for RSA, which is what AWS wants of each.
-  if (!verify('sha256', signed, x509.publicKey, Buffer.from(authorization.signature, 'hex')))
-    throw wrong('the signature does not verify')
+  if (!verify('sha256', signed, x509.publicKey, Buffer.from(authorization.signature, 'hex'))) throw wrong('the signature does not verify')
 }
 
 function readBody(request: AwsRequest): { durationSeconds?: number; roleSessionName?: string } {
@@ -151,10 +136,7 @@ function readBody(request: AwsRequest): { durationSeconds?: number; roleSessionN
     const whole = typeof durationSeconds === 'number' && Number.isInteger(durationSeconds) ? durationSeconds : 0
     if (whole < 900 || whole > 43_200) throw invalid('durationSeconds must be between 900 and 43200')
   }
-  if (
-    roleSessionName !== undefined &&
-    !/^[\w+=,.@-]{2,64}$/.test(typeof roleSessionName === 'string' ? roleSessionName : '')
-  )
+  if (roleSessionName !== undefined && !/^[\w+=,.@-]{2,64}$/.test(typeof roleSessionName === 'string' ? roleSessionName : ''))
     throw invalid('Invalid roleSessionName')
   return body
 }

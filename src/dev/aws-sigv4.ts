@@ -29,8 +29,7 @@ export function parseAuthorization(header: string): Authorization | undefined {
 const sha256 = (data: Buffer | string): string => createHash('sha256').update(data).digest('hex')
 
 /** RFC 3986: everything but the unreserved characters, hexadecimal digits in upper case. */
-const encode = (text: string): string =>
-  encodeURIComponent(text).replace(/[!'()*]/g, (one) => `%${one.charCodeAt(0).toString(16).toUpperCase()}`)
+const encode = (text: string): string => encodeURIComponent(text).replace(/[!'()*]/g, (one) => `%${one.charCodeAt(0).toString(16).toUpperCase()}`)
 
 function canonicalQuery(query: string): string {
   if (query === '') return ''
@@ -43,9 +42,7 @@ function canonicalQuery(query: string): string {
 
 /** The string to sign, rebuilt from the request as it really arrived. */
 export function stringToSign(request: AwsRequest, authorization: Authorization): string {
-  const headers = authorization.signedHeaders.map(
-    (name) => `${name}:${(request.headers[name] ?? '').trim().replace(/ +/g, ' ')}\n`,
-  )
+  const headers = authorization.signedHeaders.map((name) => `${name}:${(request.headers[name] ?? '').trim().replace(/ +/g, ' ')}\n`)
   const canonical = [
     request.method,
     request.path.split('/').map(encode).join('/'),
@@ -58,11 +55,7 @@ export function stringToSign(request: AwsRequest, authorization: Authorization):
 }
 
 /** What is wrong with the list of signed headers, if anything: order, case, a missing header, one that must be signed. */
-export function signedHeadersProblem(
-  request: AwsRequest,
-  { signedHeaders }: Authorization,
-  required: readonly string[],
-): string | undefined {
+export function signedHeadersProblem(request: AwsRequest, { signedHeaders }: Authorization, required: readonly string[]): string | undefined {
   if (
     signedHeaders.join() !==
     signedHeaders
@@ -79,19 +72,12 @@ export function signedHeadersProblem(
 
 /** Milliseconds of an X-Amz-Date; NaN unless it is YYYYMMDDTHHMMSSZ. */
 export const parseAmzDate = (text: string | undefined): number =>
-  /^\d{8}T\d{6}Z$/.test(text ?? '')
-    ? Date.parse((text ?? '').replace(/^(....)(..)(..)T(..)(..)(..)Z$/, '$1-$2-$3T$4:$5:$6Z'))
-    : Number.NaN
+  /^\d{8}T\d{6}Z$/.test(text ?? '') ? Date.parse((text ?? '').replace(/^(....)(..)(..)T(..)(..)(..)Z$/, '$1-$2-$3T$4:$5:$6Z')) : Number.NaN
 
 const hmac = (key: Buffer | string, data: string): Buffer => createHmac('sha256', key).update(data).digest()
 
 /** Whose request this is, by its SigV4 signature with session credentials; refuses as STS does. */
-export function authenticate(
-  request: AwsRequest,
-  sessions: Sessions,
-  now: number,
-  region: string | undefined,
-): Session {
+export function authenticate(request: AwsRequest, sessions: Sessions, now: number, region: string | undefined): Session {
   const header = request.headers['authorization']
   if (header === undefined) throw refuse(403, 'MissingAuthenticationToken', 'Request is missing Authentication Token')
   const authorization = parseAuthorization(header)
@@ -113,16 +99,13 @@ export function authenticate(
       'The security token included in the request is invalid.',
       session ? 'the session token is missing or another one' : 'no such access key',
     )
-  if (session.expiration <= now)
-    throw refuse(403, 'ExpiredToken', 'The security token included in the request is expired')
+  if (session.expiration <= now) throw refuse(403, 'ExpiredToken', 'The security token included in the request is expired')
   const date = request.headers['x-amz-date']
   const skew = Math.abs(parseAmzDate(date) - now)
-  if (!(skew <= 15 * 60_000))
-    throw refuse(403, 'SignatureDoesNotMatch', `Signature expired: ${date} is more than 15 min. away`)
+  if (!(skew <= 15 * 60_000)) throw refuse(403, 'SignatureDoesNotMatch', `Signature expired: ${date} is more than 15 min. away`)
   if (authorization.date !== date?.slice(0, 8)) throw mismatch('the scope has another date than X-Amz-Date')
   if (authorization.service !== 'sts') throw mismatch(`the scope is for ${authorization.service}`)
-  if (region !== undefined && authorization.region !== region)
-    throw mismatch(`the scope is for ${authorization.region}`)
+  if (region !== undefined && authorization.region !== region) throw mismatch(`the scope is for ${authorization.region}`)
   const problem = signedHeadersProblem(request, authorization, ['host', 'x-amz-date', 'x-amz-security-token'])
   if (problem !== undefined) throw mismatch(problem)
   const signingKey = authorization.scope.split('/').reduce<Buffer | string>(hmac, `AWS4${session.secretAccessKey}`)

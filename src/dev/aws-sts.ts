@@ -44,8 +44,7 @@ export async function assumeRoleWithWebIdentity(
   // AWS would take these; whoever sends them here has put a secret where logs and proxies keep it.
   if (/webidentitytoken/i.test(request.query)) throw validation('The token belongs in the body, not in the URL')
   for (const header of ['authorization', 'x-amz-security-token'])
-    if (request.headers[header] !== undefined)
-      throw validation(`AssumeRoleWithWebIdentity is unsigned: remove ${header}`)
+    if (request.headers[header] !== undefined) throw validation(`AssumeRoleWithWebIdentity is unsigned: remove ${header}`)
   const wanted = readWanted(form, 43_200)
   const token = lengthBetween(form, 'WebIdentityToken', 4, 20_000)
   facts.roleArn = wanted.roleArn
@@ -58,32 +57,19 @@ export async function assumeRoleWithWebIdentity(
   const session = await options.sessions.issue({ ...wanted, durationSeconds })
   return answer(
     'AssumeRoleWithWebIdentity',
-    `${element('Audience', audience)}${element('Provider', issuer)}${element('SubjectFromWebIdentityToken', subject)}` +
-      credentialsXml(session),
+    `${element('Audience', audience)}${element('Provider', issuer)}${element('SubjectFromWebIdentityToken', subject)}` + credentialsXml(session),
   )
 }
 
 /** Role chaining: signed with a session's credentials, an hour at most. */
-export async function assumeRole(
-  request: AwsRequest,
-  form: URLSearchParams,
-  facts: RequestFacts,
-  now: number,
-  options: StsOptions,
-): Promise<string> {
+export async function assumeRole(request: AwsRequest, form: URLSearchParams, facts: RequestFacts, now: number, options: StsOptions): Promise<string> {
   const caller = authenticate(request, options.sessions, now, options.region)
   const wanted = readWanted(form, 43_200)
   facts.roleArn = wanted.roleArn
   if (!options.roles.some((one) => one.roleArn === wanted.roleArn))
-    throw refuse(
-      403,
-      'AccessDenied',
-      `User: ${caller.assumedRoleArn} is not authorized to perform: sts:AssumeRole on resource: ${wanted.roleArn}`,
-    )
+    throw refuse(403, 'AccessDenied', `User: ${caller.assumedRoleArn} is not authorized to perform: sts:AssumeRole on resource: ${wanted.roleArn}`)
   if (wanted.durationSeconds > 3600)
-    throw validation(
-      'The requested DurationSeconds exceeds the 1 hour session limit for roles assumed by role chaining.',
-    )
+    throw validation('The requested DurationSeconds exceeds the 1 hour session limit for roles assumed by role chaining.')
   facts.sessionName = wanted.sessionName
   return answer('AssumeRole', credentialsXml(await options.sessions.issue(wanted)))
 }
@@ -125,8 +111,7 @@ function readWanted(form: URLSearchParams, longestSeconds: number) {
 }
 
 function withinRole(durationSeconds: number, roleSeconds = 3600): number {
-  if (durationSeconds > roleSeconds)
-    throw validation('The requested DurationSeconds exceeds the MaxSessionDuration set for this role.')
+  if (durationSeconds > roleSeconds) throw validation('The requested DurationSeconds exceeds the MaxSessionDuration set for this role.')
   return durationSeconds
 }
 
@@ -136,8 +121,7 @@ async function verifyToken(token: string, now: number, providers: readonly OidcP
   const { header, claims } = unpack(token)
   if (typeof claims.sub === 'string') facts.spiffeId = claims.sub
   if (!algorithms.includes(header.alg ?? '')) throw badToken(`The algorithm ${header.alg} is not supported`)
-  for (const name of ['iss', 'aud', 'sub', 'iat', 'exp'])
-    if (claims[name] === undefined) throw badToken(`Missing a required claim: ${name}`)
+  for (const name of ['iss', 'aud', 'sub', 'iat', 'exp']) if (claims[name] === undefined) throw badToken(`Missing a required claim: ${name}`)
   const { iat = 0, exp = 0 } = claims
   for (const instant of [iat, exp]) if (!Number.isInteger(instant)) throw badToken('Timestamps must be integers')
   const provider = providers.find(({ issuer }) => issuer === claims.iss)
@@ -146,11 +130,7 @@ async function verifyToken(token: string, now: number, providers: readonly OidcP
   if (audience === undefined) throw badToken('Incorrect token audience')
   const nowSeconds = Math.floor(now / 1000)
   if (exp <= nowSeconds)
-    throw refuse(
-      400,
-      'ExpiredTokenException',
-      `Token expired: current date/time ${nowSeconds} must be before the expiration date/time ${exp}`,
-    )
+    throw refuse(400, 'ExpiredTokenException', `Token expired: current date/time ${nowSeconds} must be before the expiration date/time ${exp}`)
   if (iat > nowSeconds + 300) throw badToken('The token was issued in the future')
   if (!header.kid) throw badToken(noKey, 'the token names no key')
   try {
@@ -158,9 +138,7 @@ async function verifyToken(token: string, now: number, providers: readonly OidcP
     const currentDate = new Date(iat * 1000)
     await jwtVerify(token, createLocalJWKSet((await provider.jwks()) as JSONWebKeySet), { algorithms, currentDate })
   } catch (error) {
-    throw error instanceof errors.JWKSNoMatchingKey
-      ? badToken(noKey, error.message)
-      : badToken(badSignature, String(error))
+    throw error instanceof errors.JWKSNoMatchingKey ? badToken(noKey, error.message) : badToken(badSignature, String(error))
   }
   return { subject: claims.sub ?? '', issuer: provider.issuer, audience }
 }
@@ -173,10 +151,7 @@ function unpack(token: string) {
   try {
     return { header: decodeProtectedHeader(token), claims: decodeJwt(token) }
   } catch (error) {
-    throw badToken(
-      'The ID Token provided is not a valid JWT. (You may see this error if you sent an Access Token)',
-      String(error),
-    )
+    throw badToken('The ID Token provided is not a valid JWT. (You may see this error if you sent an Access Token)', String(error))
   }
 }
 

@@ -27,8 +27,7 @@ function readOne(base64: string): ReadCertificate {
 /** The signing certificate, with the rules that AWS has for one. */
 export function readLeaf(request: AwsRequest): ReadCertificate {
   const leaf = readOne(request.headers['x-amz-x509'] ?? '')
-  const insufficient = (detail: string) =>
-    refuse(403, 'AccessDeniedException', 'Untrusted certificate. Insufficient certificate', detail)
+  const insufficient = (detail: string) => refuse(403, 'AccessDeniedException', 'Untrusted certificate. Insufficient certificate', detail)
   if (leaf.facts.version !== 3) throw insufficient('not X.509 version 3')
   if (leaf.facts.ca) throw insufficient('the certificate is a CA')
   if (!leaf.facts.keyUsage?.has('digitalSignature')) throw insufficient('key usage lacks digitalSignature')
@@ -42,18 +41,12 @@ export function readChain(request: AwsRequest, leaf: ReadCertificate): ReadCerti
   if (header === undefined) return []
   const chain = header.split(',').map(readOne)
   if (chain.length > longestChain) throw invalid(`X-Amz-X509-Chain exceeds the maximum depth of ${longestChain}`)
-  if (chain.some(({ x509 }) => x509.raw.equals(leaf.x509.raw)))
-    throw invalid('X-Amz-X509-Chain must not contain the signing certificate')
+  if (chain.some(({ x509 }) => x509.raw.equals(leaf.x509.raw))) throw invalid('X-Amz-X509-Chain must not contain the signing certificate')
   return chain
 }
 
 /** RFC 5280 as far as it matters here: names, signatures, validity and CA flags up to one of the roots. */
-export function verifyPath(
-  leaf: ReadCertificate,
-  chain: readonly ReadCertificate[],
-  roots: readonly Buffer[],
-  now: number,
-): void {
+export function verifyPath(leaf: ReadCertificate, chain: readonly ReadCertificate[], roots: readonly Buffer[], now: number): void {
   const anchors = roots.map((raw) => ({ x509: new X509Certificate(raw), facts: readCertificate(raw) }))
   let current = leaf
   // One certificate of the chain is used up in each round, so this ends.
@@ -63,8 +56,7 @@ export function verifyPath(
     if (now > validToDate.getTime()) throw untrusted(`expired at ${validToDate.toISOString()}`)
     if (current !== leaf && !(current.facts.ca && current.facts.keyUsage?.has('keyCertSign')))
       throw untrusted('a certificate of the chain is not a CA')
-    const signedBy = (issuer: ReadCertificate) =>
-      current.x509.issuer === issuer.x509.subject && current.x509.verify(issuer.x509.publicKey)
+    const signedBy = (issuer: ReadCertificate) => current.x509.issuer === issuer.x509.subject && current.x509.verify(issuer.x509.publicKey)
     const root = anchors.find(signedBy)
     if (root) {
       if (now > root.x509.validToDate.getTime()) throw untrusted('the root has expired')

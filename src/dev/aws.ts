@@ -65,8 +65,7 @@ export async function startDevAws(options: DevAwsOptions): Promise<DevAws> {
     }
     const form = readForm(request)
     facts.action = form.get('Action') ?? ''
-    if (facts.action === 'AssumeRoleWithWebIdentity')
-      return xml(await assumeRoleWithWebIdentity(request, form, facts, now(), sts))
+    if (facts.action === 'AssumeRoleWithWebIdentity') return xml(await assumeRoleWithWebIdentity(request, form, facts, now(), sts))
     if (facts.action === 'AssumeRole') return xml(await assumeRole(request, form, facts, now(), sts))
     throw unknownAction(facts.action)
   }
@@ -102,5 +101,4 @@ export async function startDevAws(options: DevAwsOptions): Promise<DevAws> {
 
 const xml = (body: string): Reply => ({ status: 200, type: 'text/xml', body })
 
-const unknownAction = (action: string) =>
-  refuse(400, 'InvalidAction', `Could not find operation ${action} for version 2011-06-15`)
+const unknownAction = (action: string) => refuse(400, 'InvalidAction', `Could not find operation ${action} for version 2011-06-15`)

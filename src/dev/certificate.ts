@@ -1,31 +1,12 @@
 // Writes X.509 certificates, right or deliberately wrong, and reads from them what node:crypto does not tell.
 import { createHash, createPublicKey, type KeyObject, randomBytes, sign } from 'node:crypto'
-import {
-  bits,
-  boolean,
-  type DerElement,
-  der,
-  flags,
-  integer,
-  octets,
-  oid,
-  printable,
-  readDer,
-  sequence,
-  time,
-} from './der.ts'
+import { bits, boolean, type DerElement, der, flags, integer, octets, oid, printable, readDer, sequence, time } from './der.ts'
 
 /** Distinguished name, in order: attribute and value, PrintableString. */
 export type Name = readonly (readonly ['C' | 'O' | 'OU' | 'CN' | 'serialNumber', string])[]
 
 /** Bit numbers of KeyUsage (RFC 5280, 4.2.1.3). */
-export const keyUsageBits = {
-  digitalSignature: 0,
-  keyEncipherment: 2,
-  keyAgreement: 4,
-  keyCertSign: 5,
-  cRLSign: 6,
-} as const
+export const keyUsageBits = { digitalSignature: 0, keyEncipherment: 2, keyAgreement: 4, keyCertSign: 5, cRLSign: 6 } as const
 export type KeyUsage = keyof typeof keyUsageBits
 
 export interface CertificateContent {
@@ -46,8 +27,7 @@ export interface CertificateContent {
 
 const attributeOids = { C: '2.5.4.6', O: '2.5.4.10', OU: '2.5.4.11', CN: '2.5.4.3', serialNumber: '2.5.4.5' } as const
 
-const nameDer = (name: Name): Buffer =>
-  sequence(...name.map(([type, value]) => der(0x31, sequence(oid(attributeOids[type]), printable(value)))))
+const nameDer = (name: Name): Buffer => sequence(...name.map(([type, value]) => der(0x31, sequence(oid(attributeOids[type]), printable(value)))))
 
 /** Up to 128 random bits, never zero; half of them need a leading zero byte in DER, as SPIRE's do. */
 export function randomSerial(): Buffer {
@@ -64,23 +44,18 @@ function keyIdentifier(key: KeyObject): Buffer {
 }
 
 function signatureOf(key: KeyObject): { algorithm: Buffer; hash: string } {
-  if (key.asymmetricKeyType === 'rsa')
-    return { algorithm: sequence(oid('1.2.840.113549.1.1.11'), der(0x05)), hash: 'sha256' }
+  if (key.asymmetricKeyType === 'rsa') return { algorithm: sequence(oid('1.2.840.113549.1.1.11'), der(0x05)), hash: 'sha256' }
   return key.asymmetricKeyDetails?.namedCurve === 'secp384r1'
     ? { algorithm: sequence(oid('1.2.840.10045.4.3.3')), hash: 'sha384' }
     : { algorithm: sequence(oid('1.2.840.10045.4.3.2')), hash: 'sha256' }
 }
 
-const extension = (id: string, critical: boolean, value: Buffer): Buffer =>
-  sequence(oid(id), ...(critical ? [boolean(true)] : []), octets(value))
+const extension = (id: string, critical: boolean, value: Buffer): Buffer => sequence(oid(id), ...(critical ? [boolean(true)] : []), octets(value))
 
 /** Makes one X.509 v3 certificate, in DER. Leaves get both extended key usages, as SPIRE's do. */
 export function createCertificate(c: CertificateContent): Buffer {
   const { algorithm, hash } = signatureOf(c.issuerKey)
-  const names = [
-    ...(c.dnsNames ?? []).map((name) => der(0x82, Buffer.from(name))),
-    ...c.uris.map((uri) => der(0x86, Buffer.from(uri))),
-  ]
+  const names = [...(c.dnsNames ?? []).map((name) => der(0x82, Buffer.from(name))), ...c.uris.map((uri) => der(0x86, Buffer.from(uri)))]
   const extensions = [
     extension('2.5.29.15', true, flags(...c.keyUsage.map((usage) => keyUsageBits[usage]))),
     ...(c.ca ? [] : [extension('2.5.29.37', false, sequence(oid('1.3.6.1.5.5.7.3.1'), oid('1.3.6.1.5.5.7.3.2')))]),

@@ -112,8 +112,7 @@ export function createEntries(options: EntriesOptions): Entries {
   }
 
   const mustBelong = ({ spiffeId }: Entry) => {
-    if (!spiffeId.startsWith(`spiffe://${authority.trustDomain}/`))
-      throw new Error(`${spiffeId} is not in the trust domain ${authority.trustDomain}`)
+    if (!spiffeId.startsWith(`spiffe://${authority.trustDomain}/`)) throw new Error(`${spiffeId} is not in the trust domain ${authority.trustDomain}`)
   }
 
   const rowOf = (id: string): Row => {
@@ -127,11 +126,7 @@ export function createEntries(options: EntriesOptions): Entries {
       const owners = new Map<string, Entry>()
       for (const { entry } of rows.values()) if (entry.hint && !owners.has(entry.hint)) owners.set(entry.hint, entry)
       return [...rows.values()]
-        .map(({ entry, svid }) => ({
-          entry,
-          svid,
-          hint: owners.get(entry.hint ?? '') === entry ? (entry.hint ?? '') : '',
-        }))
+        .map(({ entry, svid }) => ({ entry, svid, hint: owners.get(entry.hint ?? '') === entry ? (entry.hint ?? '') : '' }))
         .sort((one, other) => (one.entry.id < other.entry.id ? -1 : 1))
     },
     add: (entry) => {

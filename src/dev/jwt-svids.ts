@@ -73,7 +73,6 @@ export async function validateJwtSvid(
   })
   if (!protectedHeader.kid) throw new Error('token header missing key id')
   const { typ } = protectedHeader
-  if (typ !== undefined && typ !== 'JWT' && typ !== 'JOSE')
-    throw new Error('token header type not equal to either JWT or JOSE')
+  if (typ !== undefined && typ !== 'JWT' && typ !== 'JOSE') throw new Error('token header type not equal to either JWT or JOSE')
   return { spiffeId: sub, claims: payload }
 }

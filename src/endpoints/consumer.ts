@@ -28,12 +28,7 @@ export function createConsumerHandler(options: ConsumerSocketOptions): Handler {
   const { name, profiles, clock, emit } = options
 
   function pick(asked: string | undefined): ProfileView | Answer {
-    const found =
-      asked === undefined
-        ? profiles.length === 1
-          ? profiles[0]
-          : undefined
-        : profiles.find((profile) => profile.name === asked)
+    const found = asked === undefined ? (profiles.length === 1 ? profiles[0] : undefined) : profiles.find((profile) => profile.name === asked)
     if (found !== undefined) return found
     const readable = profiles.map((profile) => profile.name).join(', ')
     return asked === undefined
@@ -57,11 +52,7 @@ export function createConsumerHandler(options: ConsumerSocketOptions): Handler {
     const audience = new URLSearchParams(query).get('audience') ?? ''
     const source = options.audiences.get(audience)
     if (source === undefined)
-      return jsonError(
-        403,
-        'Forbidden',
-        `consumer ${name} may have tokens for ${[...options.audiences.keys()].join(', ') || 'no audience'}`,
-      )
+      return jsonError(403, 'Forbidden', `consumer ${name} may have tokens for ${[...options.audiences.keys()].join(', ') || 'no audience'}`)
     const state = source.current
     if (state.status !== 'ready' || state.value.expiresAt <= clock.now())
       return jsonError(503, 'TokenUnavailable', `no JWT-SVID for ${audience} now`, { 'retry-after': '1' })
@@ -73,8 +64,7 @@ export function createConsumerHandler(options: ConsumerSocketOptions): Handler {
     if (refused !== undefined) return { answer: jsonError(refused.status, 'Refused', refused.reason) }
     if (request.method !== 'GET') return { answer: jsonError(405, 'MethodNotAllowed', 'use GET', { allow: 'GET' }) }
     const [, version, what, asked, ...more] = (cleanPath(request.path) ?? '').split('/')
-    if (version !== 'v1' || what === undefined || more.length > 0)
-      return { answer: jsonError(404, 'NotFound', 'no such path') }
+    if (version !== 'v1' || what === undefined || more.length > 0) return { answer: jsonError(404, 'NotFound', 'no such path') }
     if (what === 'jwt' && asked === undefined) return { answer: jwt(request.query) }
     const profile = pick(asked)
     if ('status' in profile) return { answer: profile }
@@ -82,18 +72,14 @@ export function createConsumerHandler(options: ConsumerSocketOptions): Handler {
     if (form !== undefined) {
       const body = document(profile, form, clock)
       return {
-        answer:
-          body === undefined
-            ? unavailable(profile)
-            : { status: 200, headers: { 'content-type': 'application/json' }, body },
+        answer: body === undefined ? unavailable(profile) : { status: 200, headers: { 'content-type': 'application/json' }, body },
         profile: profile.name,
       }
     }
     if (what === 'environment') return { answer: json(200, options.environment(profile)), profile: profile.name }
     if (what === 'ready')
       return {
-        answer:
-          usable(profile.state.current, clock.boot()) === undefined ? unavailable(profile) : json(200, { ready: true }),
+        answer: usable(profile.state.current, clock.boot()) === undefined ? unavailable(profile) : json(200, { ready: true }),
         profile: profile.name,
       }
     return { answer: jsonError(404, 'NotFound', 'no such path') }

@@ -32,26 +32,19 @@ export function createContainerHandler(options: ContainerOptions): Handler {
 
   function answer(request: Request): { answer: Answer; consumer?: string; profile?: string; reason?: string } {
     const refused = guardCredentials(request, options.hosts)
-    if (refused !== undefined)
-      return { answer: jsonError(refused.status, 'Refused', 'request refused'), reason: refused.reason }
+    if (refused !== undefined) return { answer: jsonError(refused.status, 'Refused', 'request refused'), reason: refused.reason }
     const path = cleanPath(request.path)
-    if (path === undefined || (path !== base && !path.startsWith(`${base}/`)))
-      return { answer: jsonError(404, 'NotFound', 'no such path') }
+    if (path === undefined || (path !== base && !path.startsWith(`${base}/`))) return { answer: jsonError(404, 'NotFound', 'no such path') }
     if (request.method !== 'GET') return { answer: jsonError(405, 'MethodNotAllowed', 'use GET', { allow: 'GET' }) }
     const consumer = find(consumers, request.headers.authorization)
     if (consumer === undefined) return unauthenticated(request.headers.authorization)
     const asked = path.slice(base.length + 1)
     const profile =
-      asked === ''
-        ? consumer.profiles.length === 1
-          ? consumer.profiles[0]
-          : undefined
-        : consumer.profiles.find(({ name }) => name === asked)
+      asked === '' ? (consumer.profiles.length === 1 ? consumer.profiles[0] : undefined) : consumer.profiles.find(({ name }) => name === asked)
     if (profile === undefined) return unauthorized(asked, consumer)
     const body = document(profile, 'container', clock)
     const who = { consumer: consumer.name, profile: profile.name }
-    if (body !== undefined)
-      return { answer: { status: 200, headers: { 'content-type': 'application/json' }, body }, ...who }
+    if (body !== undefined) return { answer: { status: 200, headers: { 'content-type': 'application/json' }, body }, ...who }
     const code = profile.state.current.failure?.code ?? 'not_ready'
     return {
       answer: jsonError(
@@ -65,10 +58,7 @@ export function createContainerHandler(options: ContainerOptions): Handler {
   }
 
   function unauthenticated(header: string | undefined) {
-    if (tooManyFailures())
-      return {
-        answer: jsonError(429, 'TooManyRequests', 'too many requests without a valid token', { 'retry-after': '1' }),
-      }
+    if (tooManyFailures()) return { answer: jsonError(429, 'TooManyRequests', 'too many requests without a valid token', { 'retry-after': '1' }) }
     const reason =
       header === undefined
         ? 'no Authorization header: the token file is unreadable or ends in a newline, or the SDK is too old for it'
@@ -79,18 +69,12 @@ export function createContainerHandler(options: ContainerOptions): Handler {
   function unauthorized(asked: string, consumer: ConsumerView) {
     if (asked === '')
       return {
-        answer: jsonError(
-          404,
-          'NotFound',
-          `say which profile: ${consumer.profiles.map(({ name }) => `${base}/${name}`).join(', ')}`,
-        ),
+        answer: jsonError(404, 'NotFound', `say which profile: ${consumer.profiles.map(({ name }) => `${base}/${name}`).join(', ')}`),
         consumer: consumer.name,
       }
     const known = profiles.has(asked)
     return {
-      answer: known
-        ? jsonError(403, 'Forbidden', 'this token may not read that profile')
-        : jsonError(404, 'NotFound', 'no such profile'),
+      answer: known ? jsonError(403, 'Forbidden', 'this token may not read that profile') : jsonError(404, 'NotFound', 'no such profile'),
       consumer: consumer.name,
       reason: `consumer ${consumer.name} asked for ${known ? 'a profile of others' : 'an unknown profile'}`,
     }
@@ -108,8 +92,7 @@ export function createContainerHandler(options: ContainerOptions): Handler {
       status,
       seconds: (clock.boot() - begun) / 1000,
     })
-    if (result.reason !== undefined)
-      emit({ type: 'listener.refused', listener: 'container', status, reason: result.reason })
+    if (result.reason !== undefined) emit({ type: 'listener.refused', listener: 'container', status, reason: result.reason })
     return result.answer
   }
 }

@@ -7,15 +7,12 @@ import type { Answer, Handler } from './server.ts'
 /** What the daemon can be asked to do. */
 export interface Commands {
   /** Refreshes one profile or all, and resolves when the attempts are over. */
-  readonly refresh: (
-    profile: string | undefined,
-  ) => Promise<readonly { profile: string; ok: boolean; failure?: Failure | undefined }[]>
+  readonly refresh: (profile: string | undefined) => Promise<readonly { profile: string; ok: boolean; failure?: Failure | undefined }[]>
   /** Loads the configuration again. Throws config_invalid, and then nothing has changed. */
   readonly reload: () => Promise<{ changed: readonly string[] }>
 }
 
-const told = (failure: Failure | undefined) =>
-  failure === undefined ? {} : { code: failure.code, message: failure.message, remedy: failure.remedy }
+const told = (failure: Failure | undefined) => (failure === undefined ? {} : { code: failure.code, message: failure.message, remedy: failure.remedy })
 
 /** GET /status; POST /refresh[/PROFILE], /reload. */
 export function createControlHandler(status: () => StatusReport, commands: Commands): Handler {
@@ -24,11 +21,7 @@ export function createControlHandler(status: () => StatusReport, commands: Comma
     if (action === 'refresh') {
       const results = await commands.refresh(argument)
       if (results.length === 0)
-        return json(404, {
-          code: 'usage',
-          message: `there is no profile ${argument}`,
-          remedy: 'svidecar status lists the profiles.',
-        })
+        return json(404, { code: 'usage', message: `there is no profile ${argument}`, remedy: 'svidecar status lists the profiles.' })
       return json(200, { profiles: results.map(({ profile, ok, failure }) => ({ profile, ok, ...told(failure) })) })
     }
     return json(404, { code: 'usage', message: 'no such command', remedy: '' })
@@ -39,9 +32,7 @@ export function createControlHandler(status: () => StatusReport, commands: Comma
     const [, action, argument] = (cleanPath(request.path) ?? '').split('/')
     if (request.method === 'GET' && action === 'status') return json(200, status())
     try {
-      return request.method === 'POST'
-        ? await command(action, argument)
-        : json(405, { code: 'usage', message: 'use POST', remedy: '' })
+      return request.method === 'POST' ? await command(action, argument) : json(405, { code: 'usage', message: 'use POST', remedy: '' })
     } catch (error) {
       return json(409, told(toFailure(error)))
     }

@@ -3,8 +3,7 @@ import { isIP } from 'node:net'
 import type { Answer, Request } from './server.ts'
 
 /** True for 127.0.0.0/8, ::1 and the mapped form of the former. */
-export const isLoopback = (address: string): boolean =>
-  /^(::ffff:)?127\.\d+\.\d+\.\d+$/.test(address) || address === '::1'
+export const isLoopback = (address: string): boolean => /^(::ffff:)?127\.\d+\.\d+\.\d+$/.test(address) || address === '::1'
 
 export interface HostRule {
   /** Exact names and literals, lower case, without port. */
@@ -15,11 +14,7 @@ export interface HostRule {
 
 /** The Host rule of a listener bound to `host`: that literal, localhost and the configured names. */
 export const hostRule = (host: string, names: readonly string[], anyAddress = false): HostRule => ({
-  names: new Set(
-    [host, 'localhost', ...(host === '127.0.0.1' || host === '::1' ? [host] : []), ...names].map((name) =>
-      name.toLowerCase(),
-    ),
-  ),
+  names: new Set([host, 'localhost', ...(host === '127.0.0.1' || host === '::1' ? [host] : []), ...names].map((name) => name.toLowerCase())),
   anyAddress,
 })
 
@@ -37,17 +32,12 @@ const forwarding = ['x-forwarded-for', 'forwarded', 'via', 'x-real-ip'] as const
 export type Refusal = { readonly status: number; readonly reason: string }
 
 /** Rules of every listener that gives credentials, on all routes. undefined: the request may pass. */
-export function guardCredentials(
-  { headers, hasBody, method }: Request,
-  rule: HostRule | undefined,
-): Refusal | undefined {
-  if (rule !== undefined && !hostAllowed(headers.host, rule))
-    return { status: 403, reason: 'the Host header is not one of this listener' }
+export function guardCredentials({ headers, hasBody, method }: Request, rule: HostRule | undefined): Refusal | undefined {
+  if (rule !== undefined && !hostAllowed(headers.host, rule)) return { status: 403, reason: 'the Host header is not one of this listener' }
   if (headers.origin !== undefined) return { status: 403, reason: 'a browser page asks' }
   const site = headers['sec-fetch-site']
   if (site !== undefined && site !== 'none') return { status: 403, reason: 'a browser page asks' }
-  if (forwarding.some((name) => headers[name] !== undefined))
-    return { status: 403, reason: 'the request came through a proxy' }
+  if (forwarding.some((name) => headers[name] !== undefined)) return { status: 403, reason: 'the request came through a proxy' }
   if (hasBody) return { status: 413, reason: 'the request has a body' }
   if (method === 'OPTIONS') return { status: 405, reason: 'OPTIONS' }
   return undefined
@@ -57,10 +47,8 @@ export function guardCredentials(
 export function guardPublic({ headers, hasBody }: Request, rule: HostRule): Refusal | undefined {
   if (!hostAllowed(headers.host, rule)) return { status: 403, reason: 'the Host header is not one of this listener' }
   const site = headers['sec-fetch-site']
-  if (site !== undefined && site !== 'none' && site !== 'same-origin')
-    return { status: 403, reason: 'a page of another site asks' }
-  if (headers.origin !== undefined && headers.origin !== `http://${headers.host}`)
-    return { status: 403, reason: 'a page of another site asks' }
+  if (site !== undefined && site !== 'none' && site !== 'same-origin') return { status: 403, reason: 'a page of another site asks' }
+  if (headers.origin !== undefined && headers.origin !== `http://${headers.host}`) return { status: 403, reason: 'a page of another site asks' }
   if (hasBody) return { status: 413, reason: 'the request has a body' }
   return undefined
 }
@@ -80,12 +68,7 @@ export function cleanPath(path: string): string | undefined {
 export const empty = (status: number, headers: Record<string, string> = {}): Answer => ({ status, headers })
 
 /** An error in the shape that both families of container clients read. */
-export const jsonError = (
-  status: number,
-  code: string,
-  message: string,
-  headers: Record<string, string> = {},
-): Answer => ({
+export const jsonError = (status: number, code: string, message: string, headers: Record<string, string> = {}): Answer => ({
   status,
   headers: { 'content-type': 'application/json', ...headers },
   body: JSON.stringify({ code, message, Code: code, Message: message }),

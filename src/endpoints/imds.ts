@@ -29,11 +29,7 @@ const holdMs = 300
 /** Handles one IMDSv2 listener. Errors have no body: CRT takes any text of the role list for a role's name. */
 export function createImdsHandler(options: ImdsOptions): Handler {
   const { profile, tokens, clock, emit } = options
-  const jsonAnswer = (body: Buffer | string): Answer => ({
-    status: 200,
-    headers: { 'content-type': 'application/json' },
-    body,
-  })
+  const jsonAnswer = (body: Buffer | string): Answer => ({ status: 200, headers: { 'content-type': 'application/json' }, body })
 
   function issueToken({ headers }: Request): Answer {
     const asked = headers[ttlHeader]
@@ -84,8 +80,7 @@ export function createImdsHandler(options: ImdsOptions): Handler {
 
   async function answer(request: Request): Promise<Answer> {
     const path = cleanPath(request.path)
-    if (path === '/latest/api/token')
-      return request.method === 'PUT' ? issueToken(request) : empty(405, { allow: 'PUT' })
+    if (path === '/latest/api/token') return request.method === 'PUT' ? issueToken(request) : empty(405, { allow: 'PUT' })
     if (path === undefined || !path.startsWith('/latest/')) return empty(404)
     if (request.method !== 'GET') return empty(405, { allow: 'GET' })
     const token = request.headers['x-aws-ec2-metadata-token']
@@ -107,16 +102,8 @@ export function createImdsHandler(options: ImdsOptions): Handler {
     const begun = clock.boot()
     const refused = guardCredentials(request, options.hosts)
     const given = refused === undefined ? await answer(request) : empty(refused.status)
-    emit({
-      type: 'served',
-      endpoint: 'imds',
-      consumer: '',
-      profile: profile.name,
-      status: given.status,
-      seconds: (clock.boot() - begun) / 1000,
-    })
-    if (refused !== undefined)
-      emit({ type: 'listener.refused', listener: 'imds', status: refused.status, reason: refused.reason })
+    emit({ type: 'served', endpoint: 'imds', consumer: '', profile: profile.name, status: given.status, seconds: (clock.boot() - begun) / 1000 })
+    if (refused !== undefined) emit({ type: 'listener.refused', listener: 'imds', status: refused.status, reason: refused.reason })
     return given
   }
 }

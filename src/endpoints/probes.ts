@@ -14,8 +14,7 @@ export interface ProbeOptions {
  * good credentials. /startupz: every required profile has had credentials once. /readyz: they are valid now.
  */
 export function createProbesHandler({ hosts, health, metrics }: ProbeOptions): Handler {
-  const verdict = (good: boolean, report: HealthReport): Answer =>
-    json(good ? 200 : 503, { ok: good, missing: report.missing })
+  const verdict = (good: boolean, report: HealthReport): Answer => json(good ? 200 : 503, { ok: good, missing: report.missing })
   return async (request) => {
     const refused = guardPublic(request, hosts)
     if (refused !== undefined) return empty(refused.status)

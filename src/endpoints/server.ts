@@ -25,13 +25,7 @@ export type Handler = (request: Request) => Answer | Promise<Answer>
 
 export type ListenAt =
   | { readonly kind: 'tcp'; readonly host: string; readonly port: number; readonly loopbackOnly: boolean }
-  | {
-      readonly kind: 'unix'
-      readonly path: string
-      readonly mode: number
-      readonly uid?: number | undefined
-      readonly gid?: number | undefined
-    }
+  | { readonly kind: 'unix'; readonly path: string; readonly mode: number; readonly uid?: number | undefined; readonly gid?: number | undefined }
 
 export interface OpenListener {
   /** "127.0.0.1:9912", with the real port, or the socket's path. */
@@ -118,9 +112,7 @@ function createApp(handle: Handler): FastifyInstance {
       hasBody: raw.headers['transfer-encoding'] !== undefined || (raw.headers['content-length'] ?? '0') !== '0',
     })
     const body = answer.body ?? ''
-    void reply
-      .code(answer.status)
-      .headers({ 'cache-control': 'no-store', 'content-length': String(Buffer.byteLength(body)), ...answer.headers })
+    void reply.code(answer.status).headers({ 'cache-control': 'no-store', 'content-length': String(Buffer.byteLength(body)), ...answer.headers })
     return reply.send(body)
   })
   app.setErrorHandler(async (_error, _request, reply) => reply.code(500).send(''))

@@ -33,8 +33,7 @@ const maxSubject = 255
 export function signingKey(svid: X509Svid): 'rsa' | 'ec' | undefined {
   const { asymmetricKeyType, asymmetricKeyDetails } = svid.privateKey
   if (asymmetricKeyType === 'rsa') return 'rsa'
-  if (asymmetricKeyType === 'ec' && ['prime256v1', 'secp384r1'].includes(asymmetricKeyDetails?.namedCurve ?? ''))
-    return 'ec'
+  if (asymmetricKeyType === 'ec' && ['prime256v1', 'secp384r1'].includes(asymmetricKeyDetails?.namedCurve ?? '')) return 'ec'
   return undefined
 }
 
@@ -52,34 +51,17 @@ export function lintX509(svid: X509Svid): readonly Finding[] {
         ]
       : []),
     ...(signingKey(svid) === undefined
-      ? [
-          fatal(
-            'key_type',
-            `its key is ${key}; svidecar signs with RSA, P-256 and P-384. Set the agent's workload_x509_svid_key_type`,
-          ),
-        ]
+      ? [fatal('key_type', `its key is ${key}; svidecar signs with RSA, P-256 and P-384. Set the agent's workload_x509_svid_key_type`)]
       : []),
-    ...(leafFacts.version === 3
-      ? []
-      : [fatal('version', `its certificate is X.509 version ${leafFacts.version} instead of 3`)]),
+    ...(leafFacts.version === 3 ? [] : [fatal('version', `its certificate is X.509 version ${leafFacts.version} instead of 3`)]),
     ...(strongSignatures.has(leafFacts.signatureAlgorithm)
       ? []
       : [fatal('signature', 'its certificate is signed with something weaker than SHA-256')]),
     ...(svid.intermediates.length > maxChain
-      ? [
-          fatal(
-            'chain_length',
-            `it comes with ${svid.intermediates.length} intermediates and Roles Anywhere takes ${maxChain}`,
-          ),
-        ]
+      ? [fatal('chain_length', `it comes with ${svid.intermediates.length} intermediates and Roles Anywhere takes ${maxChain}`)]
       : []),
     ...(svid.spiffeId.length > maxTagValue
-      ? [
-          fatal(
-            'spiffe_id_length',
-            `its SPIFFE ID has ${svid.spiffeId.length} characters, and the session tag that carries it takes ${maxTagValue}`,
-          ),
-        ]
+      ? [fatal('spiffe_id_length', `its SPIFFE ID has ${svid.spiffeId.length} characters, and the session tag that carries it takes ${maxTagValue}`)]
       : []),
     ...(leafFacts.commonName === undefined
       ? [
@@ -97,9 +79,7 @@ export function lintToken(token: IdentityToken): readonly Finding[] {
   const { issuer } = token
   const length = token.compact.reveal().length
   return [
-    ...(issuer === undefined
-      ? [fatal('no_issuer', 'it has no issuer claim, which STS requires. Set jwt_issuer on the SPIRE server')]
-      : []),
+    ...(issuer === undefined ? [fatal('no_issuer', 'it has no issuer claim, which STS requires. Set jwt_issuer on the SPIRE server')] : []),
     ...(issuer !== undefined && !/^https:\/\/[^?#]+$/.test(issuer)
       ? [
           fatal(
@@ -111,10 +91,7 @@ export function lintToken(token: IdentityToken): readonly Finding[] {
     ...(/^(RS|ES)(256|384|512)$/.test(token.algorithm)
       ? []
       : [
-          fatal(
-            'algorithm',
-            `it is signed with ${token.algorithm}, and STS takes RS and ES 256 to 512 only. Change the SPIRE server's jwt_key_type`,
-          ),
+          fatal('algorithm', `it is signed with ${token.algorithm}, and STS takes RS and ES 256 to 512 only. Change the SPIRE server's jwt_key_type`),
         ]),
     ...(token.issuedAt === undefined ? [fatal('no_issued_at', 'it has no iat claim, which STS requires')] : []),
     ...([token.issuedAt ?? 0, token.expiresAt].every((ms) => Number.isInteger(ms / 1000))

@@ -65,8 +65,7 @@ export function rolesAnywhere(source: X509Source, context: ExchangeContext, opti
     const reply = await context.call({ url, method: 'POST', headers, body, ca: options.ca }, signal)
     const skewBefore = server.skewSeconds
     learn(server, reply, context)
-    if (reply.status < 200 || reply.status > 299)
-      throw refusal(reply, skewBefore === undefined ? server.skewSeconds : undefined, facts)
+    if (reply.status < 200 || reply.status > 299) throw refusal(reply, skewBefore === undefined ? server.skewSeconds : undefined, facts)
     return accept(reply, options, context)
   }
 }
@@ -75,29 +74,17 @@ export function rolesAnywhere(source: X509Source, context: ExchangeContext, opti
 function learn(server: ServerClock, reply: Reply, context: ExchangeContext): void {
   server.learn(reply)
   if (server.skewSeconds !== undefined)
-    context.emit({
-      type: 'exchange.clock_skew',
-      profile: context.profile,
-      method: 'rolesanywhere',
-      seconds: server.skewSeconds,
-    })
+    context.emit({ type: 'exchange.clock_skew', profile: context.profile, method: 'rolesanywhere', seconds: server.skewSeconds })
 }
 
 function sessionsUrl({ endpoint, trustAnchor, profile, role }: RolesAnywhereOptions): URL {
   const url = new URL(endpoint)
   url.pathname = `${url.pathname.replace(/\/+$/, '')}/sessions`
-  url.search = new URLSearchParams({
-    profileArn: profile.text,
-    roleArn: role.text,
-    trustAnchorArn: trustAnchor.text,
-  }).toString()
+  url.search = new URLSearchParams({ profileArn: profile.text, roleArn: role.text, trustAnchorArn: trustAnchor.text }).toString()
   return url
 }
 
-const refusalFacts = (
-  svid: X509Svid,
-  { trustAnchor, profile, role }: RolesAnywhereOptions,
-): Record<string, string | number> => {
+const refusalFacts = (svid: X509Svid, { trustAnchor, profile, role }: RolesAnywhereOptions): Record<string, string | number> => {
   const { spiffeId, serial, fingerprint, notAfter } = x509Facts(svid)
   return {
     spiffe_id: spiffeId,
@@ -123,8 +110,9 @@ const json = (body: Buffer): Record<string, unknown> => {
 
 function refusal(reply: Reply, skewSeconds: number | undefined, facts: Record<string, string | number>) {
   const document = json(reply.body)
-  const code = String(reply.headers['x-amzn-errortype'] ?? document['code'] ?? document['__type'] ?? 'without a code')
-  const message = String(document['message'] ?? document['Message'] ?? '').slice(0, 1000)
+  const text = (...candidates: unknown[]) => candidates.find((one): one is string => typeof one === 'string') ?? ''
+  const code = text(reply.headers['x-amzn-errortype'], document['code'], document['__type'], 'without a code')
+  const message = text(document['message'], document['Message']).slice(0, 1000)
   return refusalFailure(
     {
       service: 'Roles Anywhere',
@@ -145,14 +133,7 @@ function accept(reply: Reply, options: RolesAnywhereOptions, { clock }: Exchange
     | undefined
   const { accessKeyId, secretAccessKey, sessionToken, expiration } = first?.credentials ?? {}
   return acceptCredentials(
-    {
-      accessKeyId,
-      secretAccessKey,
-      sessionToken,
-      expiration,
-      assumedRoleArn: first?.assumedRoleUser?.['arn'],
-      roleArn: options.role.text,
-    },
+    { accessKeyId, secretAccessKey, sessionToken, expiration, assumedRoleArn: first?.assumedRoleUser?.['arn'], roleArn: options.role.text },
     { date: reply.date, sentAt: reply.sentAt, now: clock.now() },
   )
 }

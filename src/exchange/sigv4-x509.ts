@@ -15,8 +15,7 @@ export interface UnsignedRequest {
 const sha256 = (text: string): string => createHash('sha256').update(text).digest('hex')
 
 /** RFC 3986, upper-case hex, with the five characters that encodeURIComponent leaves. */
-const encode = (text: string): string =>
-  encodeURIComponent(text).replaceAll(/[!'()*]/g, (one) => `%${one.charCodeAt(0).toString(16).toUpperCase()}`)
+const encode = (text: string): string => encodeURIComponent(text).replaceAll(/[!'()*]/g, (one) => `%${one.charCodeAt(0).toString(16).toUpperCase()}`)
 
 const canonicalQuery = (url: URL): string =>
   [...url.searchParams]
@@ -54,13 +53,6 @@ export function signX509(svid: X509Svid, { url, body, region, time }: UnsignedRe
     sha256(body),
   ].join('\n')
   const algorithm = signingKey(svid) === 'rsa' ? 'AWS4-X509-RSA-SHA256' : 'AWS4-X509-ECDSA-SHA256'
-  const signature = sign(
-    'sha256',
-    Buffer.from([algorithm, date, scope, sha256(canonicalRequest)].join('\n')),
-    svid.privateKey,
-  ).toString('hex')
-  return {
-    ...headers,
-    authorization: `${algorithm} Credential=${svid.serial}/${scope}, SignedHeaders=${names.join(';')}, Signature=${signature}`,
-  }
+  const signature = sign('sha256', Buffer.from([algorithm, date, scope, sha256(canonicalRequest)].join('\n')), svid.privateKey).toString('hex')
+  return { ...headers, authorization: `${algorithm} Credential=${svid.serial}/${scope}, SignedHeaders=${names.join(';')}, Signature=${signature}` }
 }

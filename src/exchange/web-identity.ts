@@ -46,15 +46,9 @@ export function webIdentity(source: JwtSource, context: ExchangeContext, options
       const port = request.port === undefined ? '' : `:${request.port}`
       const url = new URL(`${request.protocol}//${request.hostname}${port}${request.path}`)
       if (url.origin !== options.endpoint.origin)
-        throw failure(
-          'internal',
-          `the AWS SDK turned to ${url.origin} instead of ${options.endpoint.origin}; nothing was sent`,
-        )
+        throw failure('internal', `the AWS SDK turned to ${url.origin} instead of ${options.endpoint.origin}; nothing was sent`)
       const { 'content-length': _, ...headers } = request.headers
-      const reply = await context.call(
-        { url, method: 'POST', headers, body: String(request.body), ca: options.ca },
-        signal,
-      )
+      const reply = await context.call({ url, method: 'POST', headers, body: String(request.body), ca: options.ca }, signal)
       seen(reply)
       return { response: { statusCode: reply.status, headers: reply.headers, body: Readable.from([reply.body]) } }
     },
@@ -67,11 +61,9 @@ export function webIdentity(source: JwtSource, context: ExchangeContext, options
     const unsuitable = lintFailure(`the JWT-SVID ${token.subject}`, lintToken(token))
     if (unsuitable !== undefined) throw unsuitable
     if (server.skewSeconds !== undefined && token.expiresAt <= server.now())
-      throw failure(
-        'jwt_svid_expired',
-        `the agent gave a JWT-SVID of ${token.subject} that expired at ${new Date(token.expiresAt).toISOString()}`,
-        { facts },
-      )
+      throw failure('jwt_svid_expired', `the agent gave a JWT-SVID of ${token.subject} that expired at ${new Date(token.expiresAt).toISOString()}`, {
+        facts,
+      })
     // Loaded on first use: a Roles Anywhere daemon never pays for it.
     const { fromWebToken } = await import('@aws-sdk/credential-providers')
     const skewBefore = server.skewSeconds
@@ -80,12 +72,7 @@ export function webIdentity(source: JwtSource, context: ExchangeContext, options
       replies.push(reply)
       server.learn(reply)
       if (server.skewSeconds !== undefined)
-        context.emit({
-          type: 'exchange.clock_skew',
-          profile: context.profile,
-          method: 'webidentity',
-          seconds: server.skewSeconds,
-        })
+        context.emit({ type: 'exchange.clock_skew', profile: context.profile, method: 'webidentity', seconds: server.skewSeconds })
     }
     const provide = fromWebToken({
       roleArn: options.role.text,
@@ -114,11 +101,7 @@ export function webIdentity(source: JwtSource, context: ExchangeContext, options
           assumedRoleArn: assumedRoleArn(options, issued.accountId, options.sessionName ?? sessionName(token.subject)),
           roleArn: options.role.text,
         },
-        {
-          date: replies.at(-1)?.date,
-          sentAt: replies.at(-1)?.sentAt ?? context.clock.boot(),
-          now: context.clock.now(),
-        },
+        { date: replies.at(-1)?.date, sentAt: replies.at(-1)?.sentAt ?? context.clock.boot(), now: context.clock.now() },
       )
     } catch (error) {
       signal.throwIfAborted()
@@ -140,16 +123,10 @@ const tokenFacts = (token: IdentityToken, { role }: WebIdentityOptions): Record<
 })
 
 /** Only name and message of what the SDK throws are used: the rest of it holds the request, and so the token. */
-function explain(
-  error: unknown,
-  reply: Reply | undefined,
-  skewSeconds: number | undefined,
-  facts: Record<string, string | number>,
-) {
+function explain(error: unknown, reply: Reply | undefined, skewSeconds: number | undefined, facts: Record<string, string | number>) {
   if (isFailure(error)) return error
   if (reply === undefined) return failure('internal', `the AWS SDK failed before it asked STS: ${errorText(error)}`)
-  if (reply.status >= 200 && reply.status < 300)
-    return failure('reply_invalid', 'STS answered with something that is not credentials', { facts })
+  if (reply.status >= 200 && reply.status < 300) return failure('reply_invalid', 'STS answered with something that is not credentials', { facts })
   const named = error instanceof Error ? error.name : ''
   const code = /<Code>([^<]+)<\/Code>/.exec(reply.body.toString('utf8'))?.[1] ?? named
   return refusalFailure(

@@ -19,8 +19,7 @@ export interface Choice {
   readonly spiffeId: string | undefined
 }
 
-const describe = ({ spiffe_id, hint }: Offered): string =>
-  hint === '' ? spiffe_id : `${spiffe_id} (hint ${JSON.stringify(hint)})`
+const describe = ({ spiffe_id, hint }: Offered): string => (hint === '' ? spiffe_id : `${spiffe_id} (hint ${JSON.stringify(hint)})`)
 
 const list = (offered: readonly Offered[]): string => {
   const shown = offered.slice(0, 10).map(describe).join(', ')
@@ -41,10 +40,7 @@ export function createChoice(wanted: Wanted, warn: (code: string, message: strin
     warn(code, message)
   }
   const wish = () =>
-    [
-      wanted.spiffeId === undefined ? '' : `spiffe_id ${wanted.spiffeId}`,
-      wanted.hint === undefined ? '' : `hint ${JSON.stringify(wanted.hint)}`,
-    ]
+    [wanted.spiffeId === undefined ? '' : `spiffe_id ${wanted.spiffeId}`, wanted.hint === undefined ? '' : `hint ${JSON.stringify(wanted.hint)}`]
       .filter(Boolean)
       .join(' and ') || `the identity ${chosen} chosen at first`
   return {
@@ -53,14 +49,9 @@ export function createChoice(wanted: Wanted, warn: (code: string, message: strin
     },
     pick(offered) {
       const id = wanted.spiffeId ?? (wanted.hint === undefined ? chosen : undefined)
-      const found = offered.find(
-        (one) => (id === undefined || one.spiffe_id === id) && (wanted.hint === undefined || one.hint === wanted.hint),
-      )
+      const found = offered.find((one) => (id === undefined || one.spiffe_id === id) && (wanted.hint === undefined || one.hint === wanted.hint))
       if (found === undefined)
-        throw failure(
-          'identity_missing',
-          `the agent does not offer ${wish()}; it offers ${offered.length === 0 ? 'none' : list(offered)}`,
-        )
+        throw failure('identity_missing', `the agent does not offer ${wish()}; it offers ${offered.length === 0 ? 'none' : list(offered)}`)
       const wished = wanted.spiffeId !== undefined || wanted.hint !== undefined
       if (!wished && new Set(offered.map((one) => one.spiffe_id)).size > 1) {
         if (chosen === undefined) {

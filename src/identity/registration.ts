@@ -63,11 +63,7 @@ export function registrationCommand(facts: ProcessFacts, spiffeId: string | unde
           ...(facts.uid === undefined ? [] : [`unix:uid:${facts.uid}`]),
           `unix:path:${facts.executable}`,
         ]
-      : [
-          `k8s:ns:${facts.kubernetes.namespace}`,
-          `k8s:sa:${facts.kubernetes.serviceAccount}`,
-          'k8s:container-name:svidecar',
-        ]
+      : [`k8s:ns:${facts.kubernetes.namespace}`, `k8s:sa:${facts.kubernetes.serviceAccount}`, 'k8s:container-name:svidecar']
   const words = [
     '-parentID',
     `spiffe://${trustDomain}/<agent>`,

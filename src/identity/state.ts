@@ -26,11 +26,9 @@ export interface IdentityCell<T> {
 // counts when it has held for more than two of SPIRE's sync intervals.
 export const withdrawalGraceMs = 15_000
 
-const isDenial = (failure: Failure): boolean =>
-  failure.code === 'identity_not_issued' || failure.code === 'identity_missing'
+const isDenial = (failure: Failure): boolean => failure.code === 'identity_not_issued' || failure.code === 'identity_missing'
 
-const same = (a: Failure | undefined, b: Failure | undefined): boolean =>
-  a?.code === b?.code && a?.message === b?.message
+const same = (a: Failure | undefined, b: Failure | undefined): boolean => a?.code === b?.code && a?.message === b?.message
 
 /** Creates the state of one identity in one of its forms. */
 export function createIdentityCell<T>({ identity, stream, clock, emit }: StateOptions): IdentityCell<T> {

@@ -21,15 +21,7 @@ export interface CertificateFacts {
   readonly signatureAlgorithm: string
 }
 
-const keyUsages = [
-  'digitalSignature',
-  'nonRepudiation',
-  'keyEncipherment',
-  'dataEncipherment',
-  'keyAgreement',
-  'keyCertSign',
-  'cRLSign',
-] as const
+const keyUsages = ['digitalSignature', 'nonRepudiation', 'keyEncipherment', 'dataEncipherment', 'keyAgreement', 'keyCertSign', 'cRLSign'] as const
 export type KeyUsage = (typeof keyUsages)[number]
 
 const tagBoolean = 0x01
@@ -74,8 +66,7 @@ function oid(content: Buffer): string {
   for (const byte of content) {
     value = value * 128 + (byte & 0x7f)
     if (byte < 0x80) {
-      if (arcs.length === 0)
-        arcs.push(Math.min(2, Math.floor(value / 40)), value - 40 * Math.min(2, Math.floor(value / 40)))
+      if (arcs.length === 0) arcs.push(Math.min(2, Math.floor(value / 40)), value - 40 * Math.min(2, Math.floor(value / 40)))
       else arcs.push(value)
       value = 0
     }
@@ -95,9 +86,7 @@ export function readCertificate(der: Buffer): CertificateFacts {
   if (subject === undefined) throw new RangeError('not a certificate')
   const extensions = fields.find((field) => field.tag === tagContext3)
   const values = new Map<string, Buffer>()
-  for (const extension of extensions === undefined
-    ? []
-    : children(children(extensions.content)[0]?.content ?? Buffer.alloc(0))) {
+  for (const extension of extensions === undefined ? [] : children(children(extensions.content)[0]?.content ?? Buffer.alloc(0))) {
     const parts = children(extension.content)
     const name = parts[0]
     const value = parts.at(-1)
@@ -118,8 +107,7 @@ function readCommonName(subject: Buffer): string | undefined {
   for (const set of children(subject)) {
     for (const attribute of children(set.content)) {
       const [type, value] = children(attribute.content)
-      if (type !== undefined && value !== undefined && oid(type.content) === '2.5.4.3')
-        return value.content.toString('utf8')
+      if (type !== undefined && value !== undefined && oid(type.content) === '2.5.4.3') return value.content.toString('utf8')
     }
   }
   return undefined

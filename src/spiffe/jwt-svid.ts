@@ -26,8 +26,7 @@ const algorithms = /^(RS|ES|PS)(256|384|512)$/
 
 const decode = (part: string | undefined): Record<string, unknown> => {
   const value: unknown = JSON.parse(Buffer.from(part ?? '', 'base64url').toString('utf8'))
-  if (typeof value !== 'object' || value === null || Array.isArray(value))
-    throw new Error('a part of it is not a JSON object')
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw new Error('a part of it is not a JSON object')
   return value as Record<string, unknown>
 }
 
@@ -44,15 +43,12 @@ export function parseJwtSvid(message: JwtSvidMessage): JwtSvid {
     const header = decode(parts[0])
     const claims = decode(parts[1])
     const algorithm = text(header['alg']) ?? ''
-    if (!algorithms.test(algorithm))
-      throw new Error(`its algorithm ${JSON.stringify(algorithm)} is not allowed (JWT-SVID 2.1)`)
+    if (!algorithms.test(algorithm)) throw new Error(`its algorithm ${JSON.stringify(algorithm)} is not allowed (JWT-SVID 2.1)`)
     if (header['typ'] !== undefined && header['typ'] !== 'JWT' && header['typ'] !== 'JOSE')
       throw new Error('its type is neither JWT nor JOSE (JWT-SVID 2.3)')
     const spiffeId = parseSpiffeId(text(claims['sub']) ?? '')
     if (spiffeId !== message.spiffe_id) throw new Error(`it belongs to ${spiffeId}`)
-    const audience = (Array.isArray(claims['aud']) ? claims['aud'] : [claims['aud']]).filter(
-      (one): one is string => typeof one === 'string',
-    )
+    const audience = (Array.isArray(claims['aud']) ? claims['aud'] : [claims['aud']]).filter((one): one is string => typeof one === 'string')
     if (audience.length === 0) throw new Error('it has no audience (JWT-SVID 3.2)')
     if (typeof claims['exp'] !== 'number') throw new Error('it has no expiry (JWT-SVID 3.3)')
     return Object.freeze({
@@ -68,8 +64,7 @@ export function parseJwtSvid(message: JwtSvidMessage): JwtSvid {
     })
   } catch (error) {
     // The token itself stays out of the message: JSON.parse quotes what it could not read.
-    const why =
-      error instanceof SyntaxError ? 'a part of it is not JSON' : isFailure(error) ? error.message : errorText(error)
+    const why = error instanceof SyntaxError ? 'a part of it is not JSON' : isFailure(error) ? error.message : errorText(error)
     throw failure('jwt_svid_invalid', `the JWT-SVID of ${JSON.stringify(message.spiffe_id.slice(0, 300))}: ${why}`)
   }
 }

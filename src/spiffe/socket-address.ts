@@ -16,8 +16,7 @@ const refuse = (text: string, why: string, remedy?: string): never => {
 
 /** Parses unix:///absolute/path, unix:/absolute/path or tcp://IP:port, and nothing else. Throws socket_address_invalid. */
 export function parseSocketAddress(text: string): SocketAddress {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what this looks for
-  if (/[\u0000-\u0020\u007f]/.test(text)) return refuse(text, 'it has control characters or blanks')
+  if (/[\s\p{Cc}]/u.test(text)) return refuse(text, 'it has control characters or blanks')
   if (text.startsWith('/')) return refuse(text, 'it has no scheme', `Write unix://${text}.`)
   if (text.startsWith('unix:')) return parseUnix(text)
   if (text.startsWith('tcp:')) return parseTcp(text)
@@ -28,20 +27,13 @@ function parseUnix(text: string): SocketAddress {
   const rest = text.slice('unix:'.length)
   if (/[?#]/.test(rest)) return refuse(text, 'a query or a fragment has no meaning here')
   if (rest.startsWith('//') && !rest.startsWith('///')) {
-    return refuse(
-      text,
-      rest === '//' ? 'its path is missing' : 'it names a host: after unix:// comes an absolute path, so three slashes',
-    )
+    return refuse(text, rest === '//' ? 'its path is missing' : 'it names a host: after unix:// comes an absolute path, so three slashes')
   }
   const path = rest.startsWith('//') ? rest.slice(2) : rest
   if (!path.startsWith('/')) return refuse(text, 'its path is not absolute')
   if (path === '/') return refuse(text, 'its path is missing')
   if (Buffer.byteLength(path) > longestPath)
-    return refuse(
-      text,
-      `its path is longer than the ${longestPath} bytes that a socket's name may have`,
-      'Use a shorter path.',
-    )
+    return refuse(text, `its path is longer than the ${longestPath} bytes that a socket's name may have`, 'Use a shorter path.')
   return Object.freeze({ kind: 'unix', path, text: `unix://${path}` })
 }
 
@@ -51,8 +43,7 @@ function parseTcp(text: string): SocketAddress {
   if (match === null) return refuse(text, 'it is not an IP address and a port and nothing else', remedy)
   const [, six, four, digits] = match
   const port = Number(digits)
-  if (six === undefined ? !isIPv4(four ?? '') : !isIPv6(six))
-    return refuse(text, 'its host is not an IP address', remedy)
+  if (six === undefined ? !isIPv4(four ?? '') : !isIPv6(six)) return refuse(text, 'its host is not an IP address', remedy)
   if (port < 1 || port > 65_535) return refuse(text, 'its port is not between 1 and 65535', remedy)
   return Object.freeze({ kind: 'tcp', host: six ?? four ?? '', port, text })
 }

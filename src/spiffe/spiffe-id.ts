@@ -23,8 +23,7 @@ function problem(text: string): string | undefined {
 function trustDomainProblem(name: string): string | undefined {
   if (name === '') return 'its trust domain is missing'
   if (name.length > 255) return 'its trust domain is longer than 255 bytes'
-  if (!trustDomainPattern.test(name))
-    return 'a trust domain has only lower-case letters, digits, dots, dashes and underscores'
+  if (!trustDomainPattern.test(name)) return 'a trust domain has only lower-case letters, digits, dots, dashes and underscores'
   return undefined
 }
 
@@ -41,22 +40,19 @@ function pathProblem(path: string): string | undefined {
 /** Parses a SPIFFE ID, with or without a path. Throws spiffe_id_invalid. */
 export function parseSpiffeId(text: string): SpiffeId {
   const wrong = problem(text)
-  if (wrong !== undefined)
-    throw failure('spiffe_id_invalid', `${JSON.stringify(text.slice(0, 300))} is not a SPIFFE ID: ${wrong}`)
+  if (wrong !== undefined) throw failure('spiffe_id_invalid', `${JSON.stringify(text.slice(0, 300))} is not a SPIFFE ID: ${wrong}`)
   return text as SpiffeId
 }
 
 /** Parses the key of a bundle map: the SPIFFE ID of a trust domain, or its bare name. Throws spiffe_id_invalid. */
 export function parseTrustDomain(text: string): TrustDomain {
   const id = parseSpiffeId(text.startsWith(scheme) ? text : scheme + text)
-  if (pathOf(id) !== '')
-    throw failure('spiffe_id_invalid', `${JSON.stringify(text)} names a workload, not a trust domain`)
+  if (pathOf(id) !== '') throw failure('spiffe_id_invalid', `${JSON.stringify(text)} names a workload, not a trust domain`)
   return trustDomainOf(id)
 }
 
 /** The trust domain of a SPIFFE ID. */
-export const trustDomainOf = (id: SpiffeId): TrustDomain =>
-  (id.slice(scheme.length).split('/', 1)[0] ?? '') as TrustDomain
+export const trustDomainOf = (id: SpiffeId): TrustDomain => (id.slice(scheme.length).split('/', 1)[0] ?? '') as TrustDomain
 
 /** The path of a SPIFFE ID: empty, or with its leading slash. */
 export const pathOf = (id: SpiffeId): string => id.slice(scheme.length + trustDomainOf(id).length)

@@ -25,9 +25,7 @@ export function splitCertificates(der: Buffer, code: FailureCode, what: string):
       offset = end
     }
   } catch (error) {
-    throw failure(code, `${what}: certificate ${certificates.length + 1} cannot be read: ${errorText(error)}`, {
-      cause: error,
-    })
+    throw failure(code, `${what}: certificate ${certificates.length + 1} cannot be read: ${errorText(error)}`, { cause: error })
   }
   return certificates
 }

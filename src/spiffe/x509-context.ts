@@ -20,8 +20,7 @@ export interface X509ContextMessage {
 
 const limits = { svids: 2_000, bundles: 1_000, bundleBytes: 4 << 20 }
 
-const tooLarge = (what: string, most: number) =>
-  failure('workload_api_too_large', `the agent sent ${what}, and svidecar takes at most ${most}`)
+const tooLarge = (what: string, most: number) => failure('workload_api_too_large', `the agent sent ${what}, and svidecar takes at most ${most}`)
 
 /**
  * Parses a whole X509SVIDResponse. A message counts as a whole or not at all (Workload API 4.4, 4.5): one bad
@@ -34,32 +33,22 @@ export function parseX509Context(message: X509ContextMessage): X509Context {
   const svids = message.svids.map(parseX509Svid)
   // The same trust domain's bundle comes with each of its SVIDs: parse equal bytes once.
   const own = new Map<TrustDomain, Buffer>()
-  for (const [index, svid] of svids.entries())
-    own.set(trustDomainOf(svid.spiffeId), message.svids[index]?.bundle ?? Buffer.alloc(0))
+  for (const [index, svid] of svids.entries()) own.set(trustDomainOf(svid.spiffeId), message.svids[index]?.bundle ?? Buffer.alloc(0))
   const bundles = parseX509Bundles([...Object.entries(message.federated_bundles), ...own])
   const digest = digestOf([
-    ...svids.flatMap((svid) => [
-      svid.spiffeId,
-      svid.hint,
-      svid.leaf.raw,
-      ...svid.intermediates.map((one) => one.raw),
-      '|',
-    ]),
+    ...svids.flatMap((svid) => [svid.spiffeId, svid.hint, svid.leaf.raw, ...svid.intermediates.map((one) => one.raw), '|']),
     ...[...bundles].sort(([a], [b]) => (a < b ? -1 : 1)).flatMap(([name, bundle]) => [name, bundle.digest]),
   ])
   return Object.freeze({ svids: Object.freeze(svids), bundles, digest })
 }
 
 /** Parses a map of bundles; a later entry of the same trust domain wins. Throws x509_bundle_invalid, spiffe_id_invalid, workload_api_too_large. */
-export function parseX509Bundles(
-  entries: readonly (readonly [string, Buffer])[],
-): ReadonlyMap<TrustDomain, X509Bundle> {
+export function parseX509Bundles(entries: readonly (readonly [string, Buffer])[]): ReadonlyMap<TrustDomain, X509Bundle> {
   if (entries.length > limits.bundles) throw tooLarge(`${entries.length} bundles`, limits.bundles)
   const bundles = new Map<TrustDomain, X509Bundle>()
   for (const [key, der] of entries) {
     const trustDomain = parseTrustDomain(key)
-    if (der.length > limits.bundleBytes)
-      throw tooLarge(`${der.length} bytes of bundle for ${trustDomain}`, limits.bundleBytes)
+    if (der.length > limits.bundleBytes) throw tooLarge(`${der.length} bytes of bundle for ${trustDomain}`, limits.bundleBytes)
     bundles.set(trustDomain, parseX509Bundle(trustDomain, der))
   }
   return bundles

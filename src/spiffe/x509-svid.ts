@@ -43,8 +43,7 @@ export function parseX509Svid(message: X509SvidMessage): X509Svid {
     const leafFacts = readCertificate(leaf.raw)
     const spiffeId = checkLeaf(leafFacts)
     if (spiffeId !== message.spiffe_id) throw new Error(`its certificate names ${spiffeId}`)
-    for (const [index, certificate] of intermediates.entries())
-      checkIntermediate(readCertificate(certificate.raw), index + 1)
+    for (const [index, certificate] of intermediates.entries()) checkIntermediate(readCertificate(certificate.raw), index + 1)
     if (message.x509_svid_key.length === 0) throw new Error('it has no private key')
     const privateKey = createPrivateKey({ key: message.x509_svid_key, format: 'der', type: 'pkcs8' })
     if (!leaf.checkPrivateKey(privateKey)) throw new Error('its private key does not belong to its certificate')
@@ -66,13 +65,11 @@ export function parseX509Svid(message: X509SvidMessage): X509Svid {
 
 function checkLeaf(facts: CertificateFacts): SpiffeId {
   const [uri, ...more] = facts.uris
-  if (uri === undefined || more.length > 0)
-    throw new Error(`its leaf has ${facts.uris.length} URI names instead of one (X509-SVID 2)`)
+  if (uri === undefined || more.length > 0) throw new Error(`its leaf has ${facts.uris.length} URI names instead of one (X509-SVID 2)`)
   const spiffeId = parseSpiffeId(uri)
   if (pathOf(spiffeId) === '') throw new Error('its SPIFFE ID has no path, so it names a trust domain (X509-SVID 5.2)')
   if (facts.ca) throw new Error('its leaf is a CA (X509-SVID 4.1)')
-  if (!facts.keyUsage?.has('digitalSignature'))
-    throw new Error('its leaf lacks the key usage digitalSignature (X509-SVID 4.3)')
+  if (!facts.keyUsage?.has('digitalSignature')) throw new Error('its leaf lacks the key usage digitalSignature (X509-SVID 4.3)')
   if (facts.keyUsage.has('keyCertSign')) throw new Error('its leaf may sign certificates (X509-SVID 4.3)')
   if (facts.keyUsage.has('cRLSign')) throw new Error('its leaf may sign revocation lists (X509-SVID 4.3)')
   return spiffeId
@@ -80,8 +77,7 @@ function checkLeaf(facts: CertificateFacts): SpiffeId {
 
 function checkIntermediate(facts: CertificateFacts, position: number): void {
   if (!facts.ca) throw new Error(`intermediate ${position} is not a CA (X509-SVID 4.1)`)
-  if (!facts.keyUsage?.has('keyCertSign'))
-    throw new Error(`intermediate ${position} may not sign certificates (X509-SVID 4.3)`)
+  if (!facts.keyUsage?.has('keyCertSign')) throw new Error(`intermediate ${position} may not sign certificates (X509-SVID 4.3)`)
 }
 
 /** What may be printed about an SVID. */

@@ -15,27 +15,18 @@ const iso = (ms: number): string => new Date(ms).toISOString()
 
 const failed = (failure: Failure) => ({ code: failure.code, ...failure.facts })
 
-const seconds = (value: number): string =>
-  Number.isFinite(value) ? `${value < 10 ? value.toFixed(1) : Math.round(value)} s` : 'a change'
+const seconds = (value: number): string => (Number.isFinite(value) ? `${value < 10 ? value.toFixed(1) : Math.round(value)} s` : 'a change')
 
 type Describers = {
   readonly [T in Event['type']]: (event: EventOf<T>) => readonly [Level, string, Record<string, unknown>?]
 }
 
 const describers: Describers = {
-  'daemon.starting': (event) => [
-    'info',
-    `svidecar ${event.version} starting`,
-    { version: event.version, commit: event.commit, pid: event.pid },
-  ],
+  'daemon.starting': (event) => ['info', `svidecar ${event.version} starting`, { version: event.version, commit: event.commit, pid: event.pid }],
   'daemon.listening': () => ['info', 'all listeners are open'],
   'daemon.stopping': (event) => ['info', `stopping: ${event.reason}`],
   'daemon.stopped': () => ['info', 'stopped'],
-  'daemon.defect': (event) => [
-    'error',
-    sentence(event.failure),
-    { ...failed(event.failure), stack: event.failure.stack },
-  ],
+  'daemon.defect': (event) => ['error', sentence(event.failure), { ...failed(event.failure), stack: event.failure.stack }],
   'config.loaded': (event) => [
     'info',
     `configuration loaded from ${event.origin}`,
@@ -46,11 +37,7 @@ const describers: Describers = {
     `the configuration was not reloaded and nothing has changed: ${sentence(event.failure)}`,
     failed(event.failure),
   ],
-  'listener.opened': (event) => [
-    'info',
-    `${event.listener} listens on ${event.address}`,
-    { listener: event.listener, address: event.address },
-  ],
+  'listener.opened': (event) => ['info', `${event.listener} listens on ${event.address}`, { listener: event.listener, address: event.address }],
   'listener.closed': (event) => ['info', `${event.listener} closed`, { listener: event.listener }],
   'listener.refused': (event) => [
     'warn',
@@ -58,11 +45,7 @@ const describers: Describers = {
     { listener: event.listener, status: event.status },
   ],
   'listener.warning': (event) => ['warn', event.message, { listener: event.listener }],
-  'identity.connected': (event) => [
-    'info',
-    `identity ${event.identity}: connected to the agent`,
-    { identity: event.identity, stream: event.stream },
-  ],
+  'identity.connected': (event) => ['info', `identity ${event.identity}: connected to the agent`, { identity: event.identity, stream: event.stream }],
   'identity.disconnected': (event) => [
     'debug',
     `identity ${event.identity}: ${event.failure.message}`,
@@ -78,21 +61,13 @@ const describers: Describers = {
     `identity ${event.identity}: ${sentence(event.failure)}`,
     { identity: event.identity, stream: event.stream, ...failed(event.failure) },
   ],
-  'identity.recovered': (event) => [
-    'info',
-    `identity ${event.identity}: recovered`,
-    { identity: event.identity, stream: event.stream },
-  ],
+  'identity.recovered': (event) => ['info', `identity ${event.identity}: recovered`, { identity: event.identity, stream: event.stream }],
   'identity.withdrawn': (event) => [
     'error',
     `identity ${event.identity} was withdrawn and is not used any more: ${sentence(event.failure)}`,
     { identity: event.identity, stream: event.stream, ...failed(event.failure) },
   ],
-  'identity.warning': (event) => [
-    'warn',
-    `identity ${event.identity}: ${event.message}`,
-    { identity: event.identity, code: event.code },
-  ],
+  'identity.warning': (event) => ['warn', `identity ${event.identity}: ${event.message}`, { identity: event.identity, code: event.code }],
   'x509.updated': (event) => [
     'info',
     `identity ${event.identity}: X.509-SVID ${event.spiffeId} valid until ${iso(event.notAfter)}`,
@@ -126,19 +101,9 @@ const describers: Describers = {
   'exchange.failed': (event) => [
     event.expiresAt === undefined ? 'error' : 'warn',
     `profile ${event.profile}: ${sentence(event.failure)} ${event.expiresAt === undefined ? 'There are no credentials to serve.' : `The last good credentials are served until ${iso(event.expiresAt)}.`} Next attempt: ${seconds(event.retryInSeconds)}`,
-    {
-      profile: event.profile,
-      method: event.method,
-      attempt: event.attempt,
-      retry_in_seconds: event.retryInSeconds,
-      ...failed(event.failure),
-    },
+    { profile: event.profile, method: event.method, attempt: event.attempt, retry_in_seconds: event.retryInSeconds, ...failed(event.failure) },
   ],
-  'exchange.warning': (event) => [
-    'warn',
-    `profile ${event.profile}: ${event.message}`,
-    { profile: event.profile, code: event.code },
-  ],
+  'exchange.warning': (event) => ['warn', `profile ${event.profile}: ${event.message}`, { profile: event.profile, code: event.code }],
   'exchange.clock_skew': (event) => [
     Math.abs(event.seconds) > 60 ? 'warn' : 'debug',
     `profile ${event.profile}: the clock of AWS differs from this machine's by ${Math.round(event.seconds)} s`,
@@ -147,12 +112,7 @@ const describers: Describers = {
   'credentials.fresh': (event) => [
     'info',
     `profile ${event.profile}: credentials ${event.accessKeyId} valid until ${iso(event.expiresAt)}`,
-    {
-      profile: event.profile,
-      access_key_id: event.accessKeyId,
-      role_arn: event.roleArn,
-      expires: iso(event.expiresAt),
-    },
+    { profile: event.profile, access_key_id: event.accessKeyId, role_arn: event.roleArn, expires: iso(event.expiresAt) },
   ],
   'credentials.stale': (event) => ['debug', `profile ${event.profile}: time to refresh`, { profile: event.profile }],
   'credentials.expired': (event) => [

@@ -40,8 +40,7 @@ export function createHealth(clock: Clock): Health {
 
   const identityOf = (name: string): Identity => {
     let found = identities.get(name)
-    if (found === undefined)
-      identities.set(name, (found = { status: 'waiting', connected: false, facts: { spiffeId: '' } }))
+    if (found === undefined) identities.set(name, (found = { status: 'waiting', connected: false, facts: { spiffeId: '' } }))
     return found
   }
   const trouble = (key: string, subject: string, failure: Failure) => {
@@ -83,8 +82,7 @@ export function createHealth(clock: Clock): Health {
     'identity.disconnected': (event) => {
       identityOf(event.identity).connected = false
     },
-    'identity.failing': (event) =>
-      trouble(`identity ${event.identity} ${event.stream}`, `identity ${event.identity}`, event.failure),
+    'identity.failing': (event) => trouble(`identity ${event.identity} ${event.stream}`, `identity ${event.identity}`, event.failure),
     'identity.recovered': (event) => {
       problems.delete(`identity ${event.identity} ${event.stream}`)
       identityOf(event.identity).status = 'ready'
@@ -130,8 +128,7 @@ export function createHealth(clock: Clock): Health {
     for (const key of problems.keys()) if (key.startsWith(`identity ${name} `)) problems.delete(key)
   }
 
-  const alive = (profile: Profile): boolean =>
-    profile.held !== undefined && !profile.dropped && clock.boot() < profile.held.deadline
+  const alive = (profile: Profile): boolean => profile.held !== undefined && !profile.dropped && clock.boot() < profile.held.deadline
   const health = (): HealthReport => {
     const missing = [...profiles].filter(([, profile]) => profile.required && !alive(profile)).map(([name]) => name)
     return { ready: profiles.size > 0 && missing.length === 0, started, missing }

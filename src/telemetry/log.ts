@@ -20,12 +20,7 @@ const quietMs = 10_000
 export function createLog({ level, format, clock, write }: LogOptions): Listener {
   const destination = write === undefined ? pino.destination({ dest: 2, sync: true }) : { write }
   const logger = pino(
-    {
-      level,
-      base: null,
-      timestamp: () => `,"time":"${new Date(clock.now()).toISOString()}"`,
-      formatters: { level: (label) => ({ level: label }) },
-    },
+    { level, base: null, timestamp: () => `,"time":"${new Date(clock.now()).toISOString()}"`, formatters: { level: (label) => ({ level: label }) } },
     destination,
   )
   const put = write ?? ((line: string) => void writeSync(2, line))

@@ -21,63 +21,30 @@ export function createMetrics(): Metrics {
     return { name: `svidecar_${name}`, help, labelNames, registers: [registry] }
   }
   const gauge = (name: string, help: string, ...labels: string[]) => new Gauge(declare('gauge', name, help, labels))
-  const counter = (name: string, help: string, ...labels: string[]) =>
-    new Counter(declare('counter', name, help, labels))
+  const counter = (name: string, help: string, ...labels: string[]) => new Counter(declare('counter', name, help, labels))
   const histogram = (name: string, help: string, buckets: number[], ...labels: string[]) =>
     new Histogram({ ...declare('histogram', name, help, labels), buckets })
 
   const build = gauge('build_info', 'Always 1; says what runs.', 'version', 'commit', 'node_version')
   const loaded = gauge('config_last_reload_timestamp_seconds', 'When the running configuration was loaded.')
-  const reloadFailures = counter(
-    'config_reload_failures_total',
-    'Configurations that were not loaded because of mistakes.',
-  )
+  const reloadFailures = counter('config_reload_failures_total', 'Configurations that were not loaded because of mistakes.')
   const connected = gauge(
     'workload_api_connected',
     '1 while the agent sends X.509-SVIDs on an open stream, or gave the last JWT-SVID that was asked for.',
     'identity',
   )
-  const restarts = counter(
-    'workload_api_stream_restarts_total',
-    'Streams of the agent that had delivered and ended.',
-    'identity',
-  )
-  const apiErrors = counter(
-    'workload_api_errors_total',
-    'Failed calls, ended streams and rejected messages of the agent.',
-    'identity',
-    'code',
-  )
-  const notBefore = gauge(
-    'x509_svid_not_before_timestamp_seconds',
-    'Start of the X.509-SVID in use.',
-    'identity',
-    'spiffe_id',
-  )
-  const notAfter = gauge(
-    'x509_svid_not_after_timestamp_seconds',
-    'End of the X.509-SVID in use.',
-    'identity',
-    'spiffe_id',
-  )
+  const restarts = counter('workload_api_stream_restarts_total', 'Streams of the agent that had delivered and ended.', 'identity')
+  const apiErrors = counter('workload_api_errors_total', 'Failed calls, ended streams and rejected messages of the agent.', 'identity', 'code')
+  const notBefore = gauge('x509_svid_not_before_timestamp_seconds', 'Start of the X.509-SVID in use.', 'identity', 'spiffe_id')
+  const notAfter = gauge('x509_svid_not_after_timestamp_seconds', 'End of the X.509-SVID in use.', 'identity', 'spiffe_id')
   const updates = counter('x509_svid_updates_total', 'X.509-SVIDs that replaced another one.', 'identity')
   const jwtExpiry = gauge('jwt_svid_expiry_timestamp_seconds', 'End of the newest JWT-SVID.', 'identity', 'audience')
   const jwtFetches = counter('jwt_svid_fetches_total', 'JWT-SVIDs that the agent gave.', 'identity', 'audience')
   const expiry = gauge('credential_expiry_timestamp_seconds', 'Expiration of the credentials in use.', 'profile')
-  const renewal = gauge(
-    'credential_next_renewal_timestamp_seconds',
-    'When the credentials in use will be renewed.',
-    'profile',
-  )
+  const renewal = gauge('credential_next_renewal_timestamp_seconds', 'When the credentials in use will be renewed.', 'profile')
   const usable = gauge('credential_usable', '1 while the profile has credentials to serve.', 'profile')
   const successes = counter('exchange_success_total', 'Exchanges that gave credentials.', 'profile', 'method')
-  const failures = counter(
-    'exchange_failures_total',
-    'Exchanges that failed, by the code of docs/errors.md.',
-    'profile',
-    'method',
-    'reason',
-  )
+  const failures = counter('exchange_failures_total', 'Exchanges that failed, by the code of docs/errors.md.', 'profile', 'method', 'reason')
   const duration = histogram(
     'exchange_duration_seconds',
     'Time of an exchange, the wait for its identity included.',
@@ -97,8 +64,7 @@ export function createMetrics(): Metrics {
 
   let seen: { identity: string; spiffeId: string } | undefined
   const folds: { [T in Event['type']]?: (event: EventOf<T>) => void } = {
-    'daemon.starting': (event) =>
-      build.set({ version: event.version, commit: event.commit, node_version: process.version }, 1),
+    'daemon.starting': (event) => build.set({ version: event.version, commit: event.commit, node_version: process.version }, 1),
     'config.loaded': (event) => {
       loaded.setToCurrentTime()
       reloadFailures.inc(0)

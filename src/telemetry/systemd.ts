@@ -27,12 +27,7 @@ export function createSystemd({ env, health, clock }: SystemdOptions): Systemd |
     queue = queue.then(
       () =>
         new Promise((resolve) =>
-          execFile(
-            'systemd-notify',
-            words,
-            { env: { NOTIFY_SOCKET: socket, PATH: env['PATH'] ?? '/usr/bin:/bin' } },
-            () => resolve(),
-          ),
+          execFile('systemd-notify', words, { env: { NOTIFY_SOCKET: socket, PATH: env['PATH'] ?? '/usr/bin:/bin' } }, () => resolve()),
         ),
     )
   }

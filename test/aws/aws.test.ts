@@ -14,10 +14,7 @@ test('ARNs are taken for what they are and for nothing else', () => {
   const role = parseArn('arn:aws:iam::111122223333:role/path/to/app', 'role')
   assert.deepEqual([role.partition, role.account, roleName(role)], ['aws', '111122223333', 'app'])
   assert.equal(parseArn('arn:aws-cn:rolesanywhere:cn-north-1:111122223333:profile/a-b', 'profile').region, 'cn-north-1')
-  assert.equal(
-    parseArn('arn:aws-us-gov:rolesanywhere:us-gov-west-1:111122223333:trust-anchor/a', 'trust-anchor').partition,
-    'aws-us-gov',
-  )
+  assert.equal(parseArn('arn:aws-us-gov:rolesanywhere:us-gov-west-1:111122223333:trust-anchor/a', 'trust-anchor').partition, 'aws-us-gov')
   for (const [text, kind] of [
     ['arn:aws:iam::111122223333:user/app', 'role'],
     ['arn:aws:iam::11112222333:role/app', 'role'],
@@ -35,10 +32,7 @@ test('ARNs are taken for what they are and for nothing else', () => {
 })
 
 test('each partition has its own hosts, and STS is asked in the region', () => {
-  assert.equal(
-    serviceUrl('rolesanywhere', 'eu-central-1', 'aws').href,
-    'https://rolesanywhere.eu-central-1.amazonaws.com/',
-  )
+  assert.equal(serviceUrl('rolesanywhere', 'eu-central-1', 'aws').href, 'https://rolesanywhere.eu-central-1.amazonaws.com/')
   assert.equal(serviceUrl('sts', 'cn-north-1', 'aws-cn').href, 'https://sts.cn-north-1.amazonaws.com.cn/')
   assert.equal(serviceUrl('sts', 'us-iso-east-1', 'aws-iso').href, 'https://sts.us-iso-east-1.c2s.ic.gov/')
 })
@@ -55,15 +49,11 @@ const midnight = Date.UTC(2026, 0, 1)
 
 test("life is counted by AWS's clock and from before the request, whatever the clock here says", () => {
   fc.assert(
-    fc.property(
-      fc.integer({ min: -86_400_000 * 365, max: 86_400_000 * 365 }),
-      fc.integer({ min: 0, max: 1e12 }),
-      (wrong, sentAt) => {
-        const accepted = acceptCredentials(issued, { date: midnight, sentAt, now: midnight + wrong })
-        assert.equal(accepted.deadline - sentAt, 3_599_000)
-        assert.equal(accepted.expiration, midnight + 3_600_000)
-      },
-    ),
+    fc.property(fc.integer({ min: -86_400_000 * 365, max: 86_400_000 * 365 }), fc.integer({ min: 0, max: 1e12 }), (wrong, sentAt) => {
+      const accepted = acceptCredentials(issued, { date: midnight, sentAt, now: midnight + wrong })
+      assert.equal(accepted.deadline - sentAt, 3_599_000)
+      assert.equal(accepted.expiration, midnight + 3_600_000)
+    }),
   )
 })
 
@@ -79,17 +69,10 @@ test('an answer with anything empty, unreadable or over is no credentials', () =
     { expiration: '2026-01-01T00:00:00Z' },
     { accessKeyId: 7 },
   ]) {
-    assert.throws(
-      () => acceptCredentials({ ...issued, ...broken }, when),
-      fails('reply_invalid'),
-      JSON.stringify(broken),
-    )
+    assert.throws(() => acceptCredentials({ ...issued, ...broken }, when), fails('reply_invalid'), JSON.stringify(broken))
   }
   assert.equal(acceptCredentials(issued, when).accountId, '111122223333')
-  assert.equal(
-    acceptCredentials({ ...issued, assumedRoleArn: undefined, expiration: new Date(midnight + 5_000) }, when).accountId,
-    '111122223333',
-  )
+  assert.equal(acceptCredentials({ ...issued, assumedRoleArn: undefined, expiration: new Date(midnight + 5_000) }, when).accountId, '111122223333')
 })
 
 test('times are printed in whole seconds with Z, never later than the truth', () => {
@@ -112,12 +95,7 @@ const refusals: readonly (readonly [number, string, string, FailureCode])[] = [
   [503, '', 'the trust anchor is disabled, says a proxy', 'aws_unavailable'],
   [400, 'ExpiredTokenException', 'Token expired', 'expired_token'],
   [400, 'IDPCommunicationError', '', 'idp_communication'],
-  [
-    400,
-    'InvalidIdentityToken',
-    "Couldn't retrieve verification key from your identity provider",
-    'invalid_identity_token',
-  ],
+  [400, 'InvalidIdentityToken', "Couldn't retrieve verification key from your identity provider", 'invalid_identity_token'],
   [403, 'IDPRejectedClaim', '', 'idp_rejected_claim'],
   [403, 'AccessDenied', 'Not authorized to perform sts:AssumeRoleWithWebIdentity', 'access_denied'],
   [403, 'RegionDisabledException', '', 'region_disabled'],

@@ -44,14 +44,8 @@ test('a reply comes back with status, headers, body, Date and when it was asked'
 
 for (const [what, listener] of [
   ['that never answers', () => {}],
-  [
-    'that trickles its answer for ever',
-    (_request, response) => void setInterval(() => response.write('.'), 20).unref(),
-  ],
-  [
-    'that stops in the middle',
-    (_request, response) => void response.writeHead(200, { 'content-length': '100' }).write('half'),
-  ],
+  ['that trickles its answer for ever', (_request, response) => void setInterval(() => response.write('.'), 20).unref()],
+  ['that stops in the middle', (_request, response) => void response.writeHead(200, { 'content-length': '100' }).write('half')],
 ] satisfies [string, RequestListener][]) {
   test(`a service ${what} is given up after ten seconds`, async () => {
     const url = await serve(listener)
@@ -79,11 +73,7 @@ test('a connection that does not come about is given up after three seconds', as
   await new Promise<void>((resolve) => silent.listen(0, '127.0.0.1', resolve))
   closers.push(() => silent.close())
   const clock = createFakeClock()
-  const call = callHttps(
-    { ...post(url), url: new URL(`https://127.0.0.1:${(silent.address() as AddressInfo).port}/`) },
-    clock,
-    never,
-  )
+  const call = callHttps({ ...post(url), url: new URL(`https://127.0.0.1:${(silent.address() as AddressInfo).port}/`) }, clock, never)
   call.catch(() => {})
   await new Promise((resolve) => setTimeout(resolve, 100))
   await clock.advance(3_100)
@@ -95,10 +85,7 @@ test('refused connections, broken TLS, early ends and endless bodies are told ap
   gone.port = '1'
   await assert.rejects(callHttps(post(gone), systemClock, never), fails('network'))
   const plain = await serve((_request, response) => response.end('plain'))
-  await assert.rejects(
-    callHttps(post(new URL(plain.href.replace('http:', 'https:'))), systemClock, never),
-    fails('tls'),
-  )
+  await assert.rejects(callHttps(post(new URL(plain.href.replace('http:', 'https:'))), systemClock, never), fails('tls'))
   const rude = await serve((request) => request.socket.destroy())
   await assert.rejects(callHttps(post(rude), systemClock, never), fails('network'))
   const endless = await serve((_request, response) => response.end(Buffer.alloc((1 << 20) + 1)))

@@ -11,15 +11,10 @@ const codes = Object.keys(failures) as FailureCode[]
 
 test('a refresh starts between 40 and 50 % of the life', () => {
   fc.assert(
-    fc.property(
-      fc.integer({ min: 0, max: 1e12 }),
-      fc.integer({ min: 1_000, max: 43_200_000 }),
-      unit,
-      (obtainedAt, life, random) => {
-        const share = (refreshAt({ obtainedAt, deadline: obtainedAt + life }, () => random) - obtainedAt) / life
-        assert.ok(share > 0.399 && share <= 0.5, String(share))
-      },
-    ),
+    fc.property(fc.integer({ min: 0, max: 1e12 }), fc.integer({ min: 1_000, max: 43_200_000 }), unit, (obtainedAt, life, random) => {
+      const share = (refreshAt({ obtainedAt, deadline: obtainedAt + life }, () => random) - obtainedAt) / life
+      assert.ok(share > 0.399 && share <= 0.5, String(share))
+    }),
   )
 })
 

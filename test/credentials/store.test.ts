@@ -39,14 +39,7 @@ function setUp(exchange: (count: number, clock: FakeClock, signal: AbortSignal) 
     emit: (event) => events.push(event),
   })
   const running = start(store.run)
-  return {
-    clock,
-    store,
-    events,
-    stop: () => running.stop(),
-    calls: () => calls,
-    keyId: () => usable(store.state.current, clock.boot())?.accessKeyId,
-  }
+  return { clock, store, events, stop: () => running.stop(), calls: () => calls, keyId: () => usable(store.state.current, clock.boot())?.accessKeyId }
 }
 
 test('credentials are renewed for ever without anyone asking', async () => {

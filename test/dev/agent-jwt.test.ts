@@ -5,7 +5,8 @@ import { status } from '@grpc/grpc-js'
 import { decodeJwt, decodeProtectedHeader } from 'jose'
 import { type Agent, type AgentOptions, startAgent } from '../../src/dev/agent.ts'
 import { type Authority, createAuthority } from '../../src/dev/authority.ts'
-import { type FakeClock, fakeClock, type PlainClient, plainClient, temporaryFolder } from './support.ts'
+import { createFakeClock, type FakeClock } from '../support/fake-clock.ts'
+import { type PlainClient, plainClient, temporaryFolder } from './support.ts'
 
 const web = { id: 'a', spiffeId: 'spiffe://dev.local/web', hint: 'internal' }
 const api = { id: 'b', spiffeId: 'spiffe://dev.local/api', jwtTtlSeconds: 600 }
@@ -19,7 +20,7 @@ interface Setup {
 }
 
 async function setup(t: TestContext, options: Partial<AgentOptions> = {}): Promise<Setup> {
-  const clock = fakeClock()
+  const clock = createFakeClock()
   const authority = await createAuthority({ trustDomain: 'dev.local', clock })
   const address = `unix://${await temporaryFolder(t)}/agent.sock`
   const times = { x509TtlSeconds: 3600, jwtTtlSeconds: 60, random: () => 0.5 }
@@ -36,10 +37,7 @@ async function setup(t: TestContext, options: Partial<AgentOptions> = {}): Promi
 test('issues one token an entry, with its hint and its own lifetime', async (t) => {
   const { fetch } = await setup(t, { jwtIssuer: 'https://oidc.dev.local' })
   const [one, other] = await fetch({ audience: ['x', 'y'] })
-  assert.deepEqual(
-    [one?.spiffe_id, one?.hint, other?.spiffe_id, other?.hint],
-    [web.spiffeId, 'internal', api.spiffeId, ''],
-  )
+  assert.deepEqual([one?.spiffe_id, one?.hint, other?.spiffe_id, other?.hint], [web.spiffeId, 'internal', api.spiffeId, ''])
   const claims = decodeJwt(one?.svid ?? '')
   assert.deepEqual([claims.sub, claims.aud, claims.iss], [web.spiffeId, ['x', 'y'], 'https://oidc.dev.local'])
   assert.equal((claims.exp ?? 0) - (claims.iat ?? 0), 60)
@@ -67,24 +65,25 @@ test('refuses an empty audience', async (t) => {
 })
 
 test('hands out the same token for the same set of audiences until half of its life', async (t) => {
-  const { clock, fetch } = await setup(t)
+  const { agent, clock, fetch } = await setup(t)
   const token = async (...audience: string[]) => (await fetch({ audience, spiffe_id: web.spiffeId }))[0]?.svid
   const first = await token('x', 'y')
   assert.equal(await token('y', 'x'), first)
   assert.notEqual(await token('x'), first)
-  clock.advance(29_000)
+  await clock.advance(29_000)
   assert.equal(await token('x', 'y'), first)
-  clock.advance(1000)
+  await clock.advance(1000)
   assert.notEqual(await token('x', 'y'), first)
+  agent.updateEntry(web.id, { jwtTtlSeconds: 120 })
+  const { iat = 0, exp = 0 } = decodeJwt((await token('x', 'y')) ?? '')
+  assert.equal(exp - iat, 120)
 })
 
 test('has the key of RS256 tokens in the bundle before the first token', async (t) => {
   const { client, fetch } = await setup(t, { jwtAlgorithm: 'RS256' })
   const message = await client.stream('FetchJWTBundles').next()
   const bundles = message?.['bundles'] as Record<string, Buffer> | undefined
-  const { keys } = JSON.parse(bundles?.['spiffe://dev.local']?.toString() ?? '') as {
-    keys: { kid: string; use?: string }[]
-  }
+  const { keys } = JSON.parse(bundles?.['spiffe://dev.local']?.toString() ?? '') as { keys: { kid: string; use?: string }[] }
   const { alg, kid } = decodeProtectedHeader((await fetch({ audience: ['x'] }))[0]?.svid ?? '')
   assert.equal(alg, 'RS256')
   assert.ok(keys.some((key) => key.kid === kid && key.use === undefined))
@@ -124,8 +123,8 @@ test('does not validate what it should not', async (t) => {
 
   await authority.rotate()
   assert.ok(await validate({}))
-  clock.advance(119_000) // its 60 s, and less than the 60 s of leeway
+  await clock.advance(119_000) // its 60 s, and less than the 60 s of leeway
   assert.ok(await validate({}))
-  clock.advance(2000)
+  await clock.advance(2000)
   await assert.rejects(validate({}), invalid)
 })

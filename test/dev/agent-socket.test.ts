@@ -8,10 +8,11 @@ import { type TestContext, test } from 'node:test'
 import { type Agent, startAgent } from '../../src/dev/agent.ts'
 import { listen } from '../../src/dev/agent-socket.ts'
 import { createAuthority } from '../../src/dev/authority.ts'
-import { fakeClock, plainClient, temporaryFolder } from './support.ts'
+import { createFakeClock } from '../support/fake-clock.ts'
+import { plainClient, temporaryFolder } from './support.ts'
 
 async function agentAt(t: TestContext, address: string): Promise<Agent> {
-  const clock = fakeClock()
+  const clock = createFakeClock()
   const authority = await createAuthority({ trustDomain: 'dev.local', clock })
   const entries = [{ id: 'web', spiffeId: 'spiffe://dev.local/web' }]
   const agent = await startAgent({ address, authority, clock, x509TtlSeconds: 60, jwtTtlSeconds: 60, entries })
@@ -72,13 +73,7 @@ test('listens on loopback TCP and tells the port, but on no other address', asyn
   const agent = await agentAt(t, 'tcp://127.0.0.1:0')
   assert.match(agent.address, /^tcp:\/\/127\.0\.0\.1:[1-9]\d*$/)
   assert.ok(await plainClient(t, agent.address).stream('FetchX509SVID').next())
-  for (const address of [
-    'tcp://0.0.0.0:0',
-    'tcp://[::]:0',
-    'tcp://192.0.2.1:0',
-    'tcp://localhost:0',
-    'tcp://127.0.0.1',
-  ])
+  for (const address of ['tcp://0.0.0.0:0', 'tcp://[::]:0', 'tcp://192.0.2.1:0', 'tcp://localhost:0', 'tcp://127.0.0.1'])
     await assert.rejects(agentAt(t, address), /loopback only/)
   for (const address of ['agent.sock', 'unix:agent.sock', 'unix://host/agent.sock'])
     await assert.rejects(agentAt(t, address), /no address of a dev agent/)

@@ -5,7 +5,8 @@ import { type TestContext, test } from 'node:test'
 import { status } from '@grpc/grpc-js'
 import { type Agent, type AgentOptions, startAgent } from '../../src/dev/agent.ts'
 import { type Authority, createAuthority } from '../../src/dev/authority.ts'
-import { type FakeClock, fakeClock, type PlainClient, plainClient, temporaryFolder } from './support.ts'
+import { createFakeClock, type FakeClock } from '../support/fake-clock.ts'
+import { type PlainClient, plainClient, temporaryFolder } from './support.ts'
 
 interface Svid {
   spiffe_id: string
@@ -26,7 +27,7 @@ const web = { id: 'b', spiffeId: 'spiffe://dev.local/web' }
 const api = { id: 'a', spiffeId: 'spiffe://dev.local/api' }
 
 async function setup(t: TestContext, options: Partial<AgentOptions> = {}): Promise<Setup> {
-  const clock = fakeClock()
+  const clock = createFakeClock()
   const authority = await createAuthority({ trustDomain: 'dev.local', intermediate: true, clock })
   const address = `unix://${await temporaryFolder(t)}/agent.sock`
   const times = { x509TtlSeconds: 60, jwtTtlSeconds: 60, random: () => 0.5 }
@@ -65,10 +66,8 @@ for (const header of [[], ['false'], ['True'], ['true', 'true']])
   test(`refuses every call with the header ${JSON.stringify(header)}`, async (t) => {
     const { agent, client } = await setup(t)
     const refused = { code: status.INVALID_ARGUMENT, details: 'security header missing from request' }
-    for (const method of ['FetchX509SVID', 'FetchX509Bundles', 'FetchJWTBundles'])
-      await assert.rejects(client.stream(method, header).next(), refused)
-    for (const method of ['FetchJWTSVID', 'ValidateJWTSVID'])
-      await assert.rejects(client.unary(method, { audience: [] }, header), refused)
+    for (const method of ['FetchX509SVID', 'FetchX509Bundles', 'FetchJWTBundles']) await assert.rejects(client.stream(method, header).next(), refused)
+    for (const method of ['FetchJWTSVID', 'ValidateJWTSVID']) await assert.rejects(client.unary(method, { audience: [] }, header), refused)
     assert.deepEqual(agent.calls.map(({ method, headerOk }) => `${method} ${headerOk}`).toSorted(), [
       'FetchJWTBundles false',
       'FetchJWTSVID false',
@@ -85,8 +84,8 @@ test('renews at half of the life, with a new key, and hands everybody the same',
   const [one, other] = [client.stream('FetchX509SVID'), client.stream('FetchX509SVID')]
   const [first, same] = [await one.next(), await other.next()]
   assert.deepEqual(first, same)
-  clock.advance(29_999)
-  clock.advance(1)
+  await clock.advance(29_999)
+  await clock.advance(1)
   const [second, again] = [await one.next(), await other.next()]
   assert.deepEqual(second, again)
   assert.notDeepEqual(svidsOf(second)[0]?.x509_svid_key, svidsOf(first)[0]?.x509_svid_key)
@@ -97,12 +96,12 @@ test('renews neither before the drawn moment nor while it is told to hold', asyn
   const { clock, agent, client } = await setup(t, { random: () => 1 })
   const stream = client.stream('FetchX509SVID')
   const first = leafOf(await stream.next())
-  clock.advance(32_000) // half of 60 s, and 10 % more, is 33 s
+  await clock.advance(32_000) // half of 60 s, and 10 % more, is 33 s
   agent.push()
   assert.deepEqual(leafOf(await stream.next()).raw, first.raw)
   agent.setBehaviour('hold-rotation')
   assert.deepEqual(leafOf(await stream.next()).raw, first.raw)
-  clock.advance(1000)
+  await clock.advance(1000)
   agent.push()
   assert.deepEqual(leafOf(await stream.next()).raw, first.raw)
   agent.setBehaviour('serve')
@@ -161,7 +160,7 @@ test('a first message waits for what is being signed, and a deleted entry does n
   agent.addEntry({ ...api, id: 'c', keyType: 'rsa-2048' })
   agent.deleteEntry('c')
   await agent.rotateNow()
-  clock.advance(60_000)
+  await clock.advance(60_000)
   await agent.rotateNow()
   assert.deepEqual(
     agent.entries.map(({ id }) => id),

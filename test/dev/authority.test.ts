@@ -10,7 +10,8 @@ import { systemClock } from '../../src/core/clock.ts'
 import { type Authority, createAuthority, type IssuedX509, type KeyType } from '../../src/dev/authority.ts'
 import { createCertificate, randomSerial, readCertificate } from '../../src/dev/certificate.ts'
 import { integer, readDer, time } from '../../src/dev/der.ts'
-import { fakeClock, temporaryFolder } from './support.ts'
+import { createFakeClock } from '../support/fake-clock.ts'
+import { temporaryFolder } from './support.ts'
 
 const spiffeId = 'spiffe://dev.local/web'
 const web = { spiffeId, ttlSeconds: 60 }
@@ -19,7 +20,7 @@ const parse = (raw: Buffer | undefined) => new X509Certificate(raw ?? Buffer.all
 const pem = (raw: Buffer) => new X509Certificate(raw).toString()
 
 test('issues a leaf in the profile of SPIRE', async () => {
-  const clock = fakeClock()
+  const clock = createFakeClock()
   const authority = await createAuthority({ trustDomain: 'dev.local', clock })
   const issued = await authority.issueX509(web)
   const leaf = parse(issued.chain[0])
@@ -39,7 +40,7 @@ test('issues a leaf in the profile of SPIRE', async () => {
 })
 
 test('issues a root that names its trust domain and signs certificates only', async () => {
-  const authority = await createAuthority({ trustDomain: 'dev.local', clock: fakeClock() })
+  const authority = await createAuthority({ trustDomain: 'dev.local', clock: createFakeClock() })
   const root = parse(authority.bundle()[0])
   assert.match(root.subject, /^C=US\nO=SPIFFE\nserialNumber=\d+$/)
   assert.equal(root.subjectAltName, 'URI:spiffe://dev.local')
@@ -50,7 +51,7 @@ test('issues a root that names its trust domain and signs certificates only', as
 })
 
 test('puts a DNS name into the SAN and the common name, and leaves the subject out when asked', async () => {
-  const authority = await createAuthority({ trustDomain: 'dev.local', clock: fakeClock() })
+  const authority = await createAuthority({ trustDomain: 'dev.local', clock: createFakeClock() })
   const named = parse((await authority.issueX509({ ...web, dnsNames: ['web.dev', 'w'] })).chain[0])
   assert.equal(named.subject, 'C=US\nO=SPIRE\nCN=web.dev')
   assert.equal(named.subjectAltName, `DNS:web.dev, DNS:w, URI:${spiffeId}`)
@@ -62,14 +63,11 @@ test('puts a DNS name into the SAN and the common name, and leaves the subject o
 })
 
 test('dates a leaf back when told, and refuses an identity of another trust domain', async () => {
-  const clock = fakeClock()
+  const clock = createFakeClock()
   const authority = await createAuthority({ trustDomain: 'dev.local', clock })
   const old = await authority.issueX509({ ...web, lifetimeStart: clock.now() - 120_000 })
   assert.equal(old.notAfter, clock.now() - 60_000)
-  await assert.rejects(
-    authority.issueX509({ ...web, spiffeId: 'spiffe://dev.local.evil/web' }),
-    /not in the trust domain/,
-  )
+  await assert.rejects(authority.issueX509({ ...web, spiffeId: 'spiffe://dev.local.evil/web' }), /not in the trust domain/)
 })
 
 for (const keyType of ['ec-p256', 'ec-p384', 'rsa-2048'] satisfies KeyType[])
@@ -101,21 +99,18 @@ async function opensslVerify(folder: string, issued: IssuedX509, authority: Auth
   await writeFile(join(folder, 'between.pem'), between.map(pem).join(''))
   await writeFile(join(folder, 'root.pem'), authority.rootPem())
   const untrusted = between.length > 0 ? ['-untrusted', 'between.pem'] : []
-  const run = spawnSync('openssl', ['verify', '-x509_strict', '-CAfile', 'root.pem', ...untrusted, 'leaf.pem'], {
-    cwd: folder,
-    encoding: 'utf8',
-  })
+  const run = spawnSync('openssl', ['verify', '-x509_strict', '-CAfile', 'root.pem', ...untrusted, 'leaf.pem'], { cwd: folder, encoding: 'utf8' })
   return run.error ? undefined : run.stdout + run.stderr
 }
 
 test('lets no leaf outlive its authority', async () => {
-  const authority = await createAuthority({ trustDomain: 'dev.local', clock: fakeClock() })
+  const authority = await createAuthority({ trustDomain: 'dev.local', clock: createFakeClock() })
   const { notAfter } = await authority.issueX509({ ...web, ttlSeconds: 20 * 365 * 86_400 })
   assert.equal(notAfter, parse(authority.bundle()[0]).validToDate.getTime())
 })
 
 test('keeps the old root and the old token key after a rotation', async () => {
-  const authority = await createAuthority({ trustDomain: 'dev.local', clock: fakeClock() })
+  const authority = await createAuthority({ trustDomain: 'dev.local', clock: createFakeClock() })
   const [before] = authority.bundle()
   const { keys: keysBefore } = await authority.jwks()
   const oldLeaf = parse((await authority.issueX509(web)).chain[0])
@@ -132,7 +127,7 @@ test('keeps the old root and the old token key after a rotation', async () => {
 
 for (const algorithm of ['ES256', 'RS256', 'PS256'] as const)
   test(`issues ${algorithm} tokens that jose verifies with the JWKS`, async () => {
-    const clock = fakeClock()
+    const clock = createFakeClock()
     const authority = await createAuthority({ trustDomain: 'dev.local', clock })
     const token = await authority.issueJwt({ spiffeId, audience: ['a', 'b'], ttlSeconds: 60, algorithm })
     const { keys } = await authority.jwks()
@@ -146,7 +141,7 @@ for (const algorithm of ['ES256', 'RS256', 'PS256'] as const)
   })
 
 test('writes an issuer into a token only when there is one', async () => {
-  const authority = await createAuthority({ trustDomain: 'dev.local', clock: fakeClock() })
+  const authority = await createAuthority({ trustDomain: 'dev.local', clock: createFakeClock() })
   const issuer = 'https://oidc.dev.local'
   const payload = async (extra: object) => {
     const token = await authority.issueJwt({ spiffeId, audience: ['a'], ttlSeconds: 60, ...extra })
@@ -175,7 +170,7 @@ test('reads DER that is whole and refuses it when a byte is missing', () => {
 })
 
 test('can also make what no authority should: a leaf that is a CA', async () => {
-  const authority = await createAuthority({ trustDomain: 'dev.local', clock: fakeClock() })
+  const authority = await createAuthority({ trustDomain: 'dev.local', clock: createFakeClock() })
   const { key } = await authority.issueX509(web)
   const issuerKey = createPrivateKey({ key, format: 'der', type: 'pkcs8' })
   const wrong = createCertificate({

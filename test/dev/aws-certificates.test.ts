@@ -4,8 +4,8 @@ import { createPublicKey, generateKeyPairSync } from 'node:crypto'
 import { test } from 'node:test'
 import { createAuthority } from '../../src/dev/authority.ts'
 import { type CertificateContent, createCertificate } from '../../src/dev/certificate.ts'
+import type { FakeClock } from '../support/fake-clock.ts'
 import { arns, hour, refused, setup, spiffeId, untrusted } from './rolesanywhere.ts'
-import type { FakeClock } from './support.ts'
 
 test('refuses a certificate without its intermediate, of another authority, or out of its time', async (t) => {
   const { clock, create, authority } = await setup(t)
@@ -30,43 +30,21 @@ test('wants a chain of at most five, without the leaf, in any order', async (t) 
   assert.equal((await create({ chain: [root, intermediate] })).status, 201)
   const notACertificate: [number, string, RegExp] = [400, 'ValidationException', /^Invalid certificate$/]
   refused(await create({ chain: [Buffer.from('not a certificate')] }), notACertificate)
-  refused(
-    await create({ spoil: (headers) => (headers['x-amz-x509'] = '-----BEGIN CERTIFICATE-----') }),
-    notACertificate,
-  )
+  refused(await create({ spoil: (headers) => (headers['x-amz-x509'] = '-----BEGIN CERTIFICATE-----') }), notACertificate)
   const two = Buffer.concat([leaf, intermediate]).toString('base64')
   refused(await create({ spoil: (headers) => (headers['x-amz-x509'] = two) }), notACertificate)
 })
 
 /** An identity from an issuer of the test's own, to be wrong in one thing. */
-function handmade(t: {
-  clock: FakeClock
-  root?: Partial<CertificateContent>
-  leaf?: Partial<CertificateContent>
-  ca?: Partial<CertificateContent>
-}) {
+function handmade(t: { clock: FakeClock; root?: Partial<CertificateContent>; leaf?: Partial<CertificateContent>; ca?: Partial<CertificateContent> }) {
   const [rootKey, caKey, leafKey] = [0, 1, 2].map(() => generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey)
   if (!rootKey || !caKey || !leafKey) throw new Error('no keys')
   const times = { notBefore: t.clock.now() - 1000, notAfter: t.clock.now() + hour }
   const authority = { ...times, ca: true, keyUsage: ['keyCertSign'] as const, uris: [] }
   const [root, ca, leaf] = (['root', 'ca', 'leaf'] as const).map((name) => [['CN', name]] as const)
   if (!root || !ca || !leaf) throw new Error('no names')
-  const rootDer = createCertificate({
-    ...authority,
-    publicKey: createPublicKey(rootKey),
-    subject: root,
-    issuer: root,
-    issuerKey: rootKey,
-    ...t.root,
-  })
-  const caDer = createCertificate({
-    ...authority,
-    publicKey: createPublicKey(caKey),
-    subject: ca,
-    issuer: root,
-    issuerKey: rootKey,
-    ...t.ca,
-  })
+  const rootDer = createCertificate({ ...authority, publicKey: createPublicKey(rootKey), subject: root, issuer: root, issuerKey: rootKey, ...t.root })
+  const caDer = createCertificate({ ...authority, publicKey: createPublicKey(caKey), subject: ca, issuer: root, issuerKey: rootKey, ...t.ca })
   const leafDer = createCertificate({
     ...times,
     publicKey: createPublicKey(leafKey),
@@ -91,18 +69,10 @@ const handmadeCases: [string, Omit<Parameters<typeof handmade>[0], 'clock'>, [nu
   ['an intermediate that is no CA', { ca: { ca: false } }, untrusted],
   ['an intermediate that may not sign certificates', { ca: { keyUsage: ['cRLSign'] } }, untrusted],
   ['an intermediate that has expired', { ca: { notAfter: 0, notBefore: 0 } }, untrusted],
-  [
-    'a leaf that another key has signed',
-    { leaf: { issuerKey: generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey } },
-    untrusted,
-  ],
+  ['a leaf that another key has signed', { leaf: { issuerKey: generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey } }, untrusted],
   ['a root that has expired', { root: { notBefore: 0, notAfter: 0 } }, untrusted],
   ['a leaf that names another issuer', { leaf: { issuer: [['CN', 'else']] } }, untrusted],
-  [
-    'a leaf for another identity',
-    { leaf: { uris: ['spiffe://dev.local/x', spiffeId] } },
-    [403, 'AccessDeniedException', /^Unable to assume/],
-  ],
+  ['a leaf for another identity', { leaf: { uris: ['spiffe://dev.local/x', spiffeId] } }, [403, 'AccessDeniedException', /^Unable to assume/]],
 ]
 for (const [name, content, expected] of handmadeCases)
   test(`judges ${name}`, async (t) => {

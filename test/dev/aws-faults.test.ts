@@ -4,18 +4,18 @@ import { request as httpRequest, type IncomingMessage } from 'node:http'
 import { type TestContext, test } from 'node:test'
 import { AssumeRoleWithWebIdentityCommand, GetCallerIdentityCommand, STSClient } from '@aws-sdk/client-sts'
 import { type DevAws, startDevAws } from '../../src/dev/aws.ts'
+import { eventually } from '../support/eventually.ts'
+import { createFakeClock, type FakeClock } from '../support/fake-clock.ts'
 import { post } from './create-session.ts'
-import { type FakeClock, fakeClock } from './support.ts'
 
 async function setup(t: TestContext): Promise<{ aws: DevAws; clock: FakeClock }> {
-  const clock = fakeClock()
+  const clock = createFakeClock()
   const aws = await startDevAws({ clock, trustAnchors: [], profiles: [], oidcProviders: [], roles: [] })
   t.after(() => aws.stop())
   return { aws, clock }
 }
 
-const ask = (aws: DevAws, path = '/sessions') =>
-  post(new URL(aws.issuingUrl), path, 'POST', { 'content-type': 'application/json' }, '{}')
+const ask = (aws: DevAws, path = '/sessions') => post(new URL(aws.issuingUrl), path, 'POST', { 'content-type': 'application/json' }, '{}')
 
 /** A request whose answer is looked at while it comes. */
 function open(aws: DevAws): { reply: Promise<IncomingMessage>; abort: () => void } {
@@ -26,10 +26,6 @@ function open(aws: DevAws): { reply: Promise<IncomingMessage>; abort: () => void
   })
   call.end('{}')
   return { reply, abort: () => call.destroy() }
-}
-
-async function until(condition: () => boolean): Promise<void> {
-  while (!condition()) await new Promise((resolve) => setImmediate(resolve))
 }
 
 test('answers without content, without JSON, or with an error in the protocol that was spoken', async (t) => {
@@ -73,14 +69,15 @@ test('hangs, and counts who hangs', async (t) => {
   aws.setFault('hang')
   const calls = [open(aws), open(aws)]
   const ended = calls.map(({ reply }) => assert.rejects(reply))
-  await until(() => aws.inFlight === 2)
-  await until(() => aws.requests.length === 2)
+  await eventually('both hang', () => aws.inFlight === 2)
+  await eventually('both are recorded', () => aws.requests.length === 2)
   assert.ok(aws.requests.every(({ status }) => status === 0))
   calls[0]?.abort()
-  await until(() => aws.inFlight === 1)
+  await eventually('one hangs', () => aws.inFlight === 1)
   await aws.stop() // does not wait for the other
   await Promise.all(ended)
-  assert.deepEqual([aws.inFlight, aws.maxInFlight], [0, 2])
+  await eventually('nobody is left', () => aws.inFlight === 0)
+  assert.equal(aws.maxInFlight, 2)
 })
 
 test('trickles a byte at a time and never ends', async (t) => {
@@ -91,14 +88,14 @@ test('trickles a byte at a time and never ends', async (t) => {
   let length = 0
   message.on('data', (chunk: Buffer) => (length += chunk.length))
   message.on('error', () => {})
-  await until(() => length === 1)
+  await eventually('the first byte', () => length === 1)
   for (const expected of [2, 3]) {
-    clock.advance(100)
-    await until(() => length === expected)
+    await clock.advance(100)
+    await eventually('the next byte', () => length === expected)
   }
   assert.equal(message.complete, false)
   abort()
-  await until(() => aws.inFlight === 0)
+  await eventually('nobody is left', () => aws.inFlight === 0)
 })
 
 test('delays, and then verifies', async (t) => {
@@ -106,11 +103,11 @@ test('delays, and then verifies', async (t) => {
   aws.setFault({ delayMs: 5000 })
   let answered = false
   const answer = ask(aws).finally(() => (answered = true))
-  await until(() => aws.requests.length === 1)
-  clock.advance(4999)
+  await eventually('it has arrived', () => aws.requests.length === 1)
+  await clock.advance(4999)
   await post(new URL(aws.checkingUrl), '/', 'POST', {}, '') // would come after it
   assert.equal(answered, false)
-  clock.advance(1)
+  await clock.advance(1)
   assert.equal((await answer).status, 400)
 })
 
@@ -127,7 +124,7 @@ test('can be taken away and come back on the same port, while the other listener
   const before = aws.issuingUrl
   aws.setFault('hang')
   const cut = assert.rejects(ask(aws), { code: 'ECONNRESET' })
-  await until(() => aws.inFlight === 1)
+  await eventually('one hangs', () => aws.inFlight === 1)
   await aws.closeIssuing()
   await cut
   await assert.rejects(ask(aws), { code: 'ECONNREFUSED' })

@@ -50,40 +50,22 @@ const wrongSignatures: Record<string, [RegExp, (setup: Setup) => Partial<Parts>]
   'the algorithm of another key': [/with a key of type ec/, () => ({ algorithm: 'AWS4-X509-RSA-SHA256' })],
   'another region': [/is for us-east-1/, () => ({ region: 'us-east-1' })],
   'another service': [/is for sts/, () => ({ service: 'sts' })],
-  'another day in the scope': [/another date/, () => ({ scopeDate: '20310505' })],
+  'another day in the scope': [/another date/, () => ({ scopeDate: '20251231' })],
   'an unsigned date': [/x-amz-date is not signed/, () => ({ unsigned: ['x-amz-date'] })],
   'an unsigned host': [/host is not signed/, () => ({ unsigned: ['host'] })],
   'an unsigned content type': [/content-type is not signed/, () => ({ unsigned: ['content-type'] })],
   'an unsigned certificate': [/x-amz-x509 is not signed/, () => ({ unsigned: ['x-amz-x509'] })],
   'an unsigned chain': [/x-amz-x509-chain is not signed/, () => ({ unsigned: ['x-amz-x509-chain'] })],
   'another content type': [/Content-Type/, () => ({ contentType: 'text/plain' })],
-  'another body than signed': [
-    /does not verify/,
-    () => ({ body: '{"durationSeconds":900}', sentBody: '{"durationSeconds":901}' }),
-  ],
-  'another path than signed': [
-    /does not verify/,
-    ({ aws }) => ({ url: `${aws.issuingUrl}/a`, sentPath: `/b/sessions?${queryOf(arns)}` }),
-  ],
-  'another query than signed': [
-    /does not verify/,
-    () => ({ sentPath: `/sessions?${queryOf({ ...arns, roleArn: `${arns.roleArn}x` })}` }),
-  ],
-  'another host than signed': [
-    /does not verify/,
-    () => ({ spoil: (headers) => (headers['host'] = 'rolesanywhere.eu-west-1.amazonaws.com') }),
-  ],
+  'another body than signed': [/does not verify/, () => ({ body: '{"durationSeconds":900}', sentBody: '{"durationSeconds":901}' })],
+  'another path than signed': [/does not verify/, ({ aws }) => ({ url: `${aws.issuingUrl}/a`, sentPath: `/b/sessions?${queryOf(arns)}` })],
+  'another query than signed': [/does not verify/, () => ({ sentPath: `/sessions?${queryOf({ ...arns, roleArn: `${arns.roleArn}x` })}` })],
+  'another host than signed': [/does not verify/, () => ({ spoil: (headers) => (headers['host'] = 'rolesanywhere.eu-west-1.amazonaws.com') })],
   'SignedHeaders out of order': [
     /not sorted/,
-    () => ({
-      spoil: (headers) =>
-        (headers['authorization'] = (headers['authorization'] ?? '').replace('content-type;host', 'host;content-type')),
-    }),
+    () => ({ spoil: (headers) => (headers['authorization'] = (headers['authorization'] ?? '').replace('content-type;host', 'host;content-type')) }),
   ],
-  'a signed header that is not sent': [
-    /was not sent/,
-    () => ({ spoil: (headers) => delete headers['x-amz-x509-chain'] }),
-  ],
+  'a signed header that is not sent': [/was not sent/, () => ({ spoil: (headers) => delete headers['x-amz-x509-chain'] })],
   'a signature of another key': [
     /does not verify/,
     ({ identity }) => {
@@ -115,7 +97,7 @@ test('refuses a date further than five minutes from its own clock', async (t) =>
   assert.equal((await at(299_000)).status, 201)
   refused(await at(-301_000), [403, 'AccessDeniedException', /^Signature expired/])
   refused(await at(301_000), [403, 'AccessDeniedException', /^Signature expired/])
-  refused(await create({ amzDate: '2031-05-06T07:08:09Z' }), [403, 'AccessDeniedException', /./])
+  refused(await create({ amzDate: '2026-01-01T00:00:00Z' }), [403, 'AccessDeniedException', /./])
 })
 
 test('has a clock that can differ, and tells it in Date', async (t) => {
@@ -124,10 +106,7 @@ test('has a clock that can differ, and tells it in Date', async (t) => {
   refused(answer, [403, 'AccessDeniedException', /^Signature expired/])
   assert.equal(answer.headers['date'], new Date(clock.now() + 600_000).toUTCString())
   const right = await create({ now: clock.now() + 600_000 })
-  assert.equal(
-    bodyOf(right)?.credentials.expiration,
-    new Date(clock.now() + 600_000 + hour).toISOString().replace('.000', ''),
-  )
+  assert.equal(bodyOf(right)?.credentials.expiration, new Date(clock.now() + 600_000 + hour).toISOString().replace('.000', ''))
 })
 
 test('refuses a missing or malformed Authorization', async (t) => {
@@ -138,48 +117,21 @@ test('refuses a missing or malformed Authorization', async (t) => {
     (text: string) => text.replace('/aws4_request', ''),
     (text: string) => text.replace(/Signature=.*/, 'Signature=zz'),
   ])
-    refused(
-      await create({ spoil: (headers) => (headers['authorization'] = change(headers['authorization'] ?? '')) }),
-      malformed,
-    )
+    refused(await create({ spoil: (headers) => (headers['authorization'] = change(headers['authorization'] ?? '')) }), malformed)
   refused(await create({ spoil: (headers) => delete headers['authorization'] }), malformed)
 })
 
 const resourceCases: [string, Partial<Parts>, [number, string, RegExp]][] = [
   ['no ARN', { trustAnchorArn: 'a' }, [400, 'ValidationException', /trustAnchorArn/]],
-  [
-    'an unknown trust anchor',
-    { trustAnchorArn: `${arns.trustAnchorArn}x` },
-    [404, 'ResourceNotFoundException', /trustAnchorArn/],
-  ],
-  [
-    'a disabled trust anchor',
-    { trustAnchorArn: `${arns.trustAnchorArn}-off` },
-    [403, 'AccessDeniedException', /disabled/],
-  ],
+  ['an unknown trust anchor', { trustAnchorArn: `${arns.trustAnchorArn}x` }, [404, 'ResourceNotFoundException', /trustAnchorArn/]],
+  ['a disabled trust anchor', { trustAnchorArn: `${arns.trustAnchorArn}-off` }, [403, 'AccessDeniedException', /disabled/]],
   ['an unknown profile', { profileArn: `${arns.profileArn}x` }, [404, 'ResourceNotFoundException', /profileArn/]],
   ['a disabled profile', { profileArn: `${arns.profileArn}-off` }, [403, 'AccessDeniedException', /disabled/]],
-  [
-    'a profile of another region',
-    { profileArn: arns.profileArn.replace('eu-west-1', 'eu-west-2') },
-    [400, 'ValidationException', /same region/],
-  ],
+  ['a profile of another region', { profileArn: arns.profileArn.replace('eu-west-1', 'eu-west-2') }, [400, 'ValidationException', /same region/]],
   ['a role that is none', { roleArn: arns.profileArn }, [400, 'ValidationException', /roleArn/]],
-  [
-    'a role outside the profile',
-    { roleArn: `${arns.roleArn}-long` },
-    [403, 'AccessDeniedException', /^Unable to assume role/],
-  ],
-  [
-    'a role that does not exist',
-    { roleArn: `${arns.roleArn}-gone` },
-    [403, 'AccessDeniedException', /^Unable to assume role/],
-  ],
-  [
-    'a role of somebody else',
-    { roleArn: `${arns.roleArn}-theirs` },
-    [403, 'AccessDeniedException', /^Unable to assume role/],
-  ],
+  ['a role outside the profile', { roleArn: `${arns.roleArn}-long` }, [403, 'AccessDeniedException', /^Unable to assume role/]],
+  ['a role that does not exist', { roleArn: `${arns.roleArn}-gone` }, [403, 'AccessDeniedException', /^Unable to assume role/]],
+  ['a role of somebody else', { roleArn: `${arns.roleArn}-theirs` }, [403, 'AccessDeniedException', /^Unable to assume role/]],
   ['899 seconds', { body: '{"durationSeconds":899}' }, [400, 'ValidationException', /900/]],
   ['43201 seconds', { body: '{"durationSeconds":43201}' }, [400, 'ValidationException', /43200/]],
   ['half seconds', { body: '{"durationSeconds":1000.5}' }, [400, 'ValidationException', /900/]],
@@ -213,8 +165,7 @@ for (const [name, parts, expected] of resourceCases)
 
 test('issues for as long as profile, request and role allow', async (t) => {
   const { clock, create } = await setup(t)
-  const seconds = async (parts: Partial<Parts>) =>
-    (Date.parse(bodyOf(await create(parts))?.credentials.expiration ?? '') - clock.now()) / 1000
+  const seconds = async (parts: Partial<Parts>) => (Date.parse(bodyOf(await create(parts))?.credentials.expiration ?? '') - clock.now()) / 1000
   assert.equal(await seconds({ body: '{"durationSeconds":900}' }), 900)
   assert.equal(await seconds({ body: '{"durationSeconds":43200}' }), 3600) // the profile's default is the limit
   const long = { profileArn: `${arns.profileArn}-long`, roleArn: `${arns.roleArn}-long` }

@@ -39,20 +39,12 @@ export interface Answer {
 
 const sha256 = (text: string) => createHash('sha256').update(text).digest('hex')
 
-export function post(
-  url: URL,
-  path: string,
-  method: string,
-  headers: Record<string, string>,
-  body: string,
-): Promise<Answer> {
+export function post(url: URL, path: string, method: string, headers: Record<string, string>, body: string): Promise<Answer> {
   return new Promise((resolve, reject) => {
     const call = httpRequest({ host: url.hostname, port: url.port, path, method, headers, agent: false }, (reply) => {
       const chunks: Buffer[] = []
       reply.on('data', (chunk: Buffer) => chunks.push(chunk))
-      reply.on('end', () =>
-        resolve({ status: reply.statusCode ?? 0, headers: reply.headers, text: Buffer.concat(chunks).toString() }),
-      )
+      reply.on('end', () => resolve({ status: reply.statusCode ?? 0, headers: reply.headers, text: Buffer.concat(chunks).toString() }))
       reply.on('error', reject)
     })
     call.on('error', reject)
@@ -90,8 +82,7 @@ export function createSession(parts: Parts): Promise<Answer> {
   const key = createPrivateKey({ key: identity.key, format: 'der', type: 'pkcs8' })
   const signature = sign('sha256', Buffer.from(toSign), key).toString('hex')
   const serial = parts.serial ?? BigInt(`0x${leaf.serialNumber}`).toString()
-  headers['authorization'] =
-    `${algorithm} Credential=${serial}/${scope}, SignedHeaders=${signed.join(';')}, Signature=${signature}`
+  headers['authorization'] = `${algorithm} Credential=${serial}/${scope}, SignedHeaders=${signed.join(';')}, Signature=${signature}`
   parts.spoil?.(headers)
   return post(url, parts.sentPath ?? `${url.pathname}?${query}`, method, headers, parts.sentBody ?? body)
 }

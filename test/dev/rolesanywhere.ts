@@ -3,8 +3,8 @@ import assert from 'node:assert/strict'
 import type { TestContext } from 'node:test'
 import { type Authority, createAuthority, type IssuedX509 } from '../../src/dev/authority.ts'
 import { type DevAws, type DevAwsOptions, startDevAws } from '../../src/dev/aws.ts'
+import { createFakeClock, type FakeClock } from '../support/fake-clock.ts'
 import { type Answer, createSession, type Parts } from './create-session.ts'
-import { type FakeClock, fakeClock } from './support.ts'
 
 export const hour: number = 3_600_000
 export const spiffeId: string = 'spiffe://dev.local/web'
@@ -23,7 +23,7 @@ export interface Setup {
 }
 
 export async function setup(t: TestContext, options: Partial<DevAwsOptions> = {}): Promise<Setup> {
-  const clock = fakeClock()
+  const clock = createFakeClock()
   const authority = await createAuthority({ trustDomain: 'dev.local', intermediate: true, clock })
   const other = { arn: `${arns.trustAnchorArn}-off`, enabled: false, roots: () => authority.bundle() }
   const aws = await startDevAws({
@@ -46,8 +46,7 @@ export async function setup(t: TestContext, options: Partial<DevAwsOptions> = {}
   })
   t.after(() => aws.stop())
   const identity = await authority.issueX509({ spiffeId, ttlSeconds: 3600 })
-  const create: Setup['create'] = (parts) =>
-    createSession({ url: aws.issuingUrl, identity, ...arns, now: clock.now(), ...parts })
+  const create: Setup['create'] = (parts) => createSession({ url: aws.issuingUrl, identity, ...arns, now: clock.now(), ...parts })
   return { clock, authority, aws, identity, create }
 }
 
@@ -59,8 +58,7 @@ export interface Body {
   }[]
   subjectArn: string
 }
-export const bodyOf = (answer: Answer): Body['credentialSet'][0] | undefined =>
-  (JSON.parse(answer.text) as Body).credentialSet[0]
+export const bodyOf = (answer: Answer): Body['credentialSet'][0] | undefined => (JSON.parse(answer.text) as Body).credentialSet[0]
 
 /** Refused, as AWS does it: status, type in a header, message in JSON. */
 export function refused({ status, headers, text }: Answer, expected: [number, string, RegExp]): void {

@@ -1,43 +1,10 @@
-// What the tests of the dev world share: a clock that moves when told, a temporary folder, a plain gRPC client.
+// What the tests of the dev world share: a temporary folder and a plain gRPC client.
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'
 import { Client, type ClientReadableStream, credentials, Metadata, type ServiceError } from '@grpc/grpc-js'
-import type { Clock } from '../../src/core/clock.ts'
 import { healthService, workloadService } from '../../src/dev/workload-definition.ts'
-
-export interface FakeClock extends Clock {
-  /** Moves time and wakes who has slept long enough. */
-  advance(milliseconds: number): void
-}
-
-export function fakeClock(start = Date.parse('2031-05-06T07:08:09Z')): FakeClock {
-  let passed = 0
-  const sleepers = new Set<{ until: number; wake: () => void }>()
-  return {
-    now: () => start + passed,
-    boot: () => passed,
-    sleep: (ms, signal) =>
-      new Promise((resolve, reject) => {
-        if (signal.aborted) return reject(signal.reason)
-        const sleeper = { until: passed + ms, wake: resolve }
-        sleepers.add(sleeper)
-        signal.addEventListener('abort', () => {
-          sleepers.delete(sleeper)
-          reject(signal.reason)
-        })
-      }),
-    advance: (milliseconds) => {
-      passed += milliseconds
-      for (const sleeper of sleepers)
-        if (sleeper.until <= passed) {
-          sleepers.delete(sleeper)
-          sleeper.wake()
-        }
-    },
-  }
-}
 
 /** A folder that goes with the test. */
 export async function temporaryFolder(t: TestContext): Promise<string> {
@@ -66,11 +33,7 @@ export function plainClient(t: TestContext, address: string): PlainClient {
   t.after(() => client.close())
   const methods = { ...workloadService(), ...healthService() }
   const definition = (name: string) =>
-    methods[name] ?? {
-      path: `/SpiffeWorkloadAPI/${name}`,
-      requestSerialize: () => Buffer.alloc(0),
-      responseDeserialize: () => ({}),
-    }
+    methods[name] ?? { path: `/SpiffeWorkloadAPI/${name}`, requestSerialize: () => Buffer.alloc(0), responseDeserialize: () => ({}) }
   const metadata = (values: string[]) => {
     const made = new Metadata()
     for (const value of values) made.add('workload.spiffe.io', value)
@@ -80,13 +43,8 @@ export function plainClient(t: TestContext, address: string): PlainClient {
     unary: (method, request, header = ['true']) => {
       const { path, requestSerialize, responseDeserialize } = definition(method)
       return new Promise((resolve, reject) => {
-        client.makeUnaryRequest(
-          path,
-          requestSerialize,
-          responseDeserialize,
-          request,
-          metadata(header),
-          (error, reply) => (error ? reject(error) : resolve(reply as Message)),
+        client.makeUnaryRequest(path, requestSerialize, responseDeserialize, request, metadata(header), (error, reply) =>
+          error ? reject(error) : resolve(reply as Message),
         )
       })
     },

@@ -4,11 +4,12 @@ import { test } from 'node:test'
 import { AssumeRoleWithWebIdentityCommand, GetCallerIdentityCommand, STSClient } from '@aws-sdk/client-sts'
 import { decodeJwt } from 'jose'
 import { startWorld } from '../../src/dev/world.ts'
+import { createFakeClock } from '../support/fake-clock.ts'
 import { createSession } from './create-session.ts'
-import { fakeClock, plainClient, temporaryFolder } from './support.ts'
+import { plainClient, temporaryFolder } from './support.ts'
 
 test('an identity from its agent buys credentials from its AWS, both ways', async (t) => {
-  const clock = fakeClock(Date.now())
+  const clock = createFakeClock(Date.now())
   const lifetimes = { x509TtlSeconds: 10, jwtTtlSeconds: 10, sessionSeconds: 20 }
   const world = await startWorld({ directory: await temporaryFolder(t), clock, ...lifetimes })
   t.after(() => world.stop())
@@ -33,9 +34,7 @@ test('an identity from its agent buys credentials from its AWS, both ways', asyn
   assert.equal(answer.status, 201, answer.text)
   const { expiration, ...credentials } = (
     JSON.parse(answer.text) as {
-      credentialSet: [
-        { credentials: { accessKeyId: string; secretAccessKey: string; sessionToken: string; expiration: string } },
-      ]
+      credentialSet: [{ credentials: { accessKeyId: string; secretAccessKey: string; sessionToken: string; expiration: string } }]
     }
   ).credentialSet[0].credentials
   assert.equal(Date.parse(expiration), Math.floor((clock.now() + 20_000) / 1000) * 1000)
@@ -58,7 +57,7 @@ test('an identity from its agent buys credentials from its AWS, both ways', asyn
 
 test('a world that cannot have its socket leaves nothing running', async (t) => {
   const directory = await temporaryFolder(t)
-  const options = { directory, clock: fakeClock(), x509TtlSeconds: 10, jwtTtlSeconds: 10, sessionSeconds: 20 }
+  const options = { directory, clock: createFakeClock(), x509TtlSeconds: 10, jwtTtlSeconds: 10, sessionSeconds: 20 }
   const world = await startWorld({ ...options, trustDomain: 'two.local' })
   assert.equal(world.spiffeId, 'spiffe://two.local/web')
   await assert.rejects(startWorld(options), /another process is listening/)

@@ -94,37 +94,12 @@ test('an RSA signature is this one, byte for byte', () =>
   }))
 
 const refusals: readonly (readonly [string, Omit<SetUp, 'clock'>, FailureCode, RegExp])[] = [
-  [
-    'an anchor that does not know the authority',
-    { trustAnchors: [{ arn: anchor, roots: () => [] }] },
-    'trust_anchor',
-    /upstream root/,
-  ],
-  [
-    'a role that the profile does not have',
-    { profiles: [{ arn: profile, roleArns: [] }] },
-    'access_denied',
-    /trust policy/,
-  ],
-  [
-    'a role that is for others',
-    { roles: [{ roleArn: role, spiffeIds: ['spiffe://dev.local/other'] }] },
-    'access_denied',
-    /./,
-  ],
+  ['an anchor that does not know the authority', { trustAnchors: [{ arn: anchor, roots: () => [] }] }, 'trust_anchor', /upstream root/],
+  ['a role that the profile does not have', { profiles: [{ arn: profile, roleArns: [] }] }, 'access_denied', /trust policy/],
+  ['a role that is for others', { roles: [{ roleArn: role, spiffeIds: ['spiffe://dev.local/other'] }] }, 'access_denied', /./],
   ['a profile that does not exist', { profiles: [] }, 'not_found', /ARNs and their region/],
-  [
-    'a disabled anchor',
-    { trustAnchors: [{ arn: anchor, enabled: false, roots: () => [] }] },
-    'profile_disabled',
-    /Enable/,
-  ],
-  [
-    'a session longer than the role allows',
-    { roles: [{ roleArn: role, maxSessionSeconds: 900 }] },
-    'validation',
-    /duration/i,
-  ],
+  ['a disabled anchor', { trustAnchors: [{ arn: anchor, enabled: false, roots: () => [] }] }, 'profile_disabled', /Enable/],
+  ['a session longer than the role allows', { roles: [{ roleArn: role, maxSessionSeconds: 900 }] }, 'validation', /duration/i],
 ]
 for (const [what, options, code, pattern] of refusals) {
   test(`${what} is refused with cause, remedy and what an operator needs to compare`, () =>
@@ -137,10 +112,7 @@ for (const [what, options, code, pattern] of refusals) {
         assert.equal(facts['spiffe_id'], spiffeId)
         assert.deepEqual([facts['trust_anchor_arn'], facts['profile_arn'], facts['role_arn']], [anchor, profile, role])
         assert.equal(facts['certificate_serial'], state.value.svid.serial)
-        assert.equal(
-          facts['certificate_sha256'],
-          state.value.svid.leaf.fingerprint256.replaceAll(':', '').toLowerCase(),
-        )
+        assert.equal(facts['certificate_sha256'], state.value.svid.leaf.fingerprint256.replaceAll(':', '').toLowerCase())
         assert.equal(typeof facts['clock_skew_seconds'], 'number')
         return true
       })
@@ -151,10 +123,7 @@ test('a session name is sent only when configured, and a profile that refuses it
   inWorld({}, async ({ anywhere, last }) => {
     await anywhere()(never)
     assert.ok(!last()?.body.includes('roleSessionName'))
-    await assert.rejects(
-      anywhere({ sessionName: 'build-7' })(never),
-      failsWith('session_name', /acceptRoleSessionName/),
-    )
+    await assert.rejects(anywhere({ sessionName: 'build-7' })(never), failsWith('session_name', /acceptRoleSessionName/))
   }))
 test('a session name that the profile accepts becomes part of the assumed role', () =>
   inWorld({ profiles: [{ arn: profile, roleArns: [role], acceptRoleSessionName: true }] }, async ({ anywhere }) => {
@@ -176,21 +145,12 @@ for (const skew of [3_600, -3_600, 86_400]) {
   test(`a clock that differs from AWS's by ${skew} s costs one attempt and nothing else`, () =>
     inWorld({ clockSkewSeconds: skew, authorityAgeMs: 7_200_000, x509TtlSeconds: 7 * 86_400 }, async ({ anywhere, authority, aws, x509 }) => {
       // The certificate is valid in both times: only the signature is off at first.
-      const wide = await authority.issueX509({
-        spiffeId,
-        ttlSeconds: 7 * 86_400,
-        lifetimeStart: systemClock.now() - 3 * 86_400_000,
-      })
+      const wide = await authority.issueX509({ spiffeId, ttlSeconds: 7 * 86_400, lifetimeStart: systemClock.now() - 3 * 86_400_000 })
       const { parseX509Svid } = await import('../../src/spiffe/x509-svid.ts')
       x509.set({
         status: 'ready',
         value: {
-          svid: parseX509Svid({
-            spiffe_id: spiffeId,
-            x509_svid: Buffer.concat(wide.chain),
-            x509_svid_key: wide.key,
-            hint: '',
-          }),
+          svid: parseX509Svid({ spiffe_id: spiffeId, x509_svid: Buffer.concat(wide.chain), x509_svid_key: wide.key, hint: '' }),
           bundles: new Map(),
         },
         since: 0,
@@ -204,11 +164,7 @@ for (const skew of [3_600, -3_600, 86_400]) {
     }))
 }
 
-const badDays: readonly (readonly [
-  string,
-  Parameters<Awaited<ReturnType<typeof setUp>>['aws']['setFault']>[0],
-  FailureCode,
-])[] = [
+const badDays: readonly (readonly [string, Parameters<Awaited<ReturnType<typeof setUp>>['aws']['setFault']>[0], FailureCode])[] = [
   ['an empty 200', 'empty-200', 'reply_invalid'],
   ['a 200 that is no JSON', 'not-json-200', 'reply_invalid'],
   ['a 500', { status: 500, message: 'oops' }, 'aws_unavailable'],

@@ -61,11 +61,7 @@ export async function setUp(options: SetUp) {
     })
     return parseX509Svid({ spiffe_id: id, x509_svid: Buffer.concat(chain), x509_svid_key: key, hint: '' })
   }
-  const x509 = createCell<IdentityState<X509Identity>>({
-    status: 'ready',
-    value: { svid: await issue(), bundles: new Map() },
-    since: 0,
-  })
+  const x509 = createCell<IdentityState<X509Identity>>({ status: 'ready', value: { svid: await issue(), bundles: new Map() }, since: 0 })
   let fetches = 0
   const jwt: JwtSource = {
     async fetch(wanted): Promise<IdentityToken> {
@@ -107,14 +103,8 @@ export async function setUp(options: SetUp) {
     events,
     fetches: () => fetches,
     anywhere: (more: Partial<RolesAnywhereOptions> = {}): Exchange =>
-      rolesAnywhere(x509, context, {
-        ...common,
-        trustAnchor: parseArn(anchor, 'trust-anchor'),
-        profile: parseArn(profile, 'profile'),
-        ...more,
-      }),
-    web: (more: Partial<WebIdentityOptions> = {}): Exchange =>
-      webIdentity(jwt, context, { ...common, audience, ...more }),
+      rolesAnywhere(x509, context, { ...common, trustAnchor: parseArn(anchor, 'trust-anchor'), profile: parseArn(profile, 'profile'), ...more }),
+    web: (more: Partial<WebIdentityOptions> = {}): Exchange => webIdentity(jwt, context, { ...common, audience, ...more }),
     last: () => aws.requests.at(-1),
     stop: () => aws.stop(),
   }

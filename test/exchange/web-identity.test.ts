@@ -71,16 +71,8 @@ const refusals: readonly (readonly [string, Omit<SetUp, 'clock'>, FailureCode])[
     { oidcProviders: [{ issuer, audiences: ['other'], jwks: async () => ({ keys: [] }) }] },
     'invalid_identity_token',
   ],
-  [
-    'keys that do not fit',
-    { oidcProviders: [{ issuer, audiences: [audience], jwks: async () => ({ keys: [] }) }] },
-    'invalid_identity_token',
-  ],
-  [
-    'a role that is for others',
-    { roles: [{ roleArn: role, spiffeIds: ['spiffe://dev.local/other'] }] },
-    'access_denied',
-  ],
+  ['keys that do not fit', { oidcProviders: [{ issuer, audiences: [audience], jwks: async () => ({ keys: [] }) }] }, 'invalid_identity_token'],
+  ['a role that is for others', { roles: [{ roleArn: role, spiffeIds: ['spiffe://dev.local/other'] }] }, 'access_denied'],
 ]
 for (const [what, options, code] of refusals) {
   test(`${what} is ${code}, with iss, aud and exp beside it`, () =>
@@ -88,10 +80,7 @@ for (const [what, options, code] of refusals) {
       await assert.rejects(web()(never), (error) => {
         failsWith(code)(error)
         const facts = (isFailure(error) && error.facts) || {}
-        assert.deepEqual(
-          [facts['spiffe_id'], facts['token_iss'], facts['token_aud'], facts['role_arn']],
-          [spiffeId, issuer, audience, role],
-        )
+        assert.deepEqual([facts['spiffe_id'], facts['token_iss'], facts['token_aud'], facts['role_arn']], [spiffeId, issuer, audience, role])
         assert.match(String(facts['token_exp']), /^20\d\d-/)
         return true
       })
@@ -101,10 +90,7 @@ for (const [what, options, code] of refusals) {
 test('a token that AWS calls expired is a reason to fetch a new one at once', () =>
   inWorld({}, async ({ web, aws }) => {
     aws.setFault({ status: 400, code: 'ExpiredTokenException', message: 'Token expired' })
-    await assert.rejects(
-      web()(never),
-      (error) => failsWith('expired_token')(error) && isFailure(error) && error.retry === 'now',
-    )
+    await assert.rejects(web()(never), (error) => failsWith('expired_token')(error) && isFailure(error) && error.retry === 'now')
   }))
 
 for (const [what, fault, code] of [

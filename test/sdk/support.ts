@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { loadConfig } from '../../src/config/load.ts'
-import { systemClock } from '../../src/core/clock.ts'
+import { type Clock, systemClock } from '../../src/core/clock.ts'
 import type { Event } from '../../src/core/events.ts'
 import { type Daemon, startDaemon } from '../../src/daemon/daemon.ts'
 import type { DevAws } from '../../src/dev/aws.ts'
@@ -30,15 +30,8 @@ export function configuration({ aws, arns, audience }: Surroundings, directory: 
   const free = '127.0.0.1:0'
   return JSON.stringify({
     profiles: {
-      app: {
-        endpoint: aws.issuingUrl,
-        roles_anywhere: { trust_anchor_arn: arns.trustAnchor, profile_arn: arns.profile, role_arn: arns.role },
-      },
-      web: {
-        endpoint: aws.issuingUrl,
-        region: 'us-east-1',
-        web_identity: { role_arn: arns.webIdentityRole, audience },
-      },
+      app: { endpoint: aws.issuingUrl, roles_anywhere: { trust_anchor_arn: arns.trustAnchor, profile_arn: arns.profile, role_arn: arns.role } },
+      web: { endpoint: aws.issuingUrl, region: 'us-east-1', web_identity: { role_arn: arns.webIdentityRole, audience } },
     },
     consumers: Object.fromEntries(profileNames.map((name) => [name, { profiles: [name] }])),
     container_endpoint: { listen: free },
@@ -52,8 +45,8 @@ export interface House {
   readonly world: Surroundings
   readonly daemon: Daemon
   readonly runtimeDirectory: string
-  /** What the daemon has told so far. */
-  readonly events: readonly Event[]
+  /** What the daemon has told so far, and when by the boot clock. */
+  readonly events: readonly (Event & { readonly at: number })[]
   /** What its log says. */
   readonly log: readonly string[]
   /** What points an SDK at a profile, and a HOME without any file of AWS's; nothing of this machine's environment. */
@@ -63,33 +56,32 @@ export interface House {
   stop(): Promise<void>
 }
 
-/** Starts a world whose sessions live so long. */
-export const shortLived =
-  (sessionSeconds: number) =>
+/** Makes a world whose sessions live so long. */
+export const worldOf =
+  (sessionSeconds: number, clock: Clock = systemClock) =>
   (directory: string): Promise<World> =>
-    startWorld({ directory, clock: systemClock, x509TtlSeconds: 60, jwtTtlSeconds: 60, sessionSeconds })
+    startWorld({ directory, clock, x509TtlSeconds: 3600, jwtTtlSeconds: 3600, sessionSeconds })
 
 /** Starts the world in a folder of its own, and then the daemon in this process. */
-export async function openHouse(startIn: (directory: string) => Promise<Surroundings>): Promise<House> {
+export async function openHouse(startIn: (directory: string) => Promise<Surroundings>, clock: Clock = systemClock): Promise<House> {
   const folder = await mkdtemp(join(tmpdir(), 'sdk-'))
   const home = join(folder, 'home')
   const runtimeDirectory = join(folder, 'run')
   await mkdir(home)
   const world = await startIn(folder)
-  const events: Event[] = []
+  const events: (Event & { at: number })[] = []
   const log: string[] = []
   const env = { SVIDECAR_CONFIG_YAML: configuration(world, runtimeDirectory), SPIFFE_ENDPOINT_SOCKET: world.socket }
   const load = () => loadConfig(undefined, { env, uid: process.getuid?.(), terminal: false })
   const daemon = await startDaemon({
     config: await load(),
     load,
-    clock: systemClock,
-    // Full jitter may wait long by bad luck, or so shortly that one profile takes all turns of five a second.
-    random: () => 0.2,
+    clock,
+    random: () => 0.5,
     env,
     version: 'test',
     commit: 'test',
-    listener: (event) => events.push(event),
+    listener: (event) => events.push({ ...event, at: clock.boot() }),
     writeLog: (line) => log.push(line),
   })
   const address = (listener: string) => `http://${daemon.listeners.get(listener)?.address}`
@@ -115,8 +107,7 @@ export async function openHouse(startIn: (directory: string) => Promise<Surround
       AWS_SDK_UA_APP_ID: application(endpoint, profile),
       ...pointing[endpoint](profile),
     }),
-    read: (endpoint, profile) =>
-      endpoint === 'container' ? readContainer(pointing.container(profile)) : readImds(pointing.IMDS(profile)),
+    read: (endpoint, profile) => (endpoint === 'container' ? readContainer(pointing.container(profile)) : readImds(pointing.IMDS(profile))),
     async stop() {
       await daemon.stop('the test is over')
       await world.stop()
@@ -126,17 +117,14 @@ export async function openHouse(startIn: (directory: string) => Promise<Surround
 }
 
 export interface Answer {
-  readonly askedAt: number
-  readonly answeredAt: number
   readonly status: number
   readonly body: string
 }
 
 async function ask(url: string, headers: Record<string, string>, method = 'GET'): Promise<Answer> {
   // The connection is not kept: a listener that stops has nobody to wait for.
-  const askedAt = Date.now()
   const reply = await fetch(url, { method, headers: { ...headers, connection: 'close' } })
-  return { askedAt, status: reply.status, body: await reply.text(), answeredAt: Date.now() }
+  return { status: reply.status, body: await reply.text() }
 }
 
 async function readContainer(environment: Environment): Promise<Answer> {
@@ -160,10 +148,7 @@ export const asked = ({ requests }: DevAws, endpoint: Endpoint, profile: Profile
   requests
     .filter(({ listener }) => listener === 'checking')
     .filter(({ headers }) => headers['user-agent']?.split(' ').includes(`app/${application(endpoint, profile)}`))
-    .map(({ status, headers }) => ({
-      verified: status === 200,
-      accessKeyId: /Credential=([^/]+)\//.exec(headers['authorization'] ?? '')?.[1],
-    }))
+    .map(({ status, headers }) => ({ verified: status === 200, accessKeyId: /Credential=([^/]+)\//.exec(headers['authorization'] ?? '')?.[1] }))
 
 export interface Outcome {
   /** Who AWS says the caller is. */
@@ -182,11 +167,7 @@ export interface Client {
 }
 
 /** Starts a program that makes a call for each line of its input and prints what came of it as a line of JSON. */
-export function startClient(
-  command: readonly string[],
-  environment: Environment,
-  options: { detached?: boolean } = {},
-): Client {
+export function startClient(command: readonly string[], environment: Environment, options: { detached?: boolean } = {}): Client {
   const [program = '', ...words] = command
   const child = spawn(program, words, { env: environment as NodeJS.ProcessEnv, stdio: 'pipe', ...options })
   let complaints = ''

@@ -16,7 +16,13 @@ export function ownRoots({ svid, bundles }: X509Identity): readonly X509Certific
 export function assertIdentity(identity: X509Identity, now: number): void {
   const { svid } = identity
   const { leaf, intermediates, privateKey } = svid
-  assert.equal(leaf.subjectAltName?.split(', ').filter((name) => name.startsWith('URI:')).join(), `URI:${svid.spiffeId}`)
+  assert.equal(
+    leaf.subjectAltName
+      ?.split(', ')
+      .filter((name) => name.startsWith('URI:'))
+      .join(),
+    `URI:${svid.spiffeId}`,
+  )
   assert.deepEqual(leaf.keyUsage, extendedKeyUsages)
   assert.ok(!leaf.ca, 'the leaf is no CA')
 

@@ -10,9 +10,9 @@ export interface Entry {
   /** The path of the SPIFFE ID, with its slash. */
   readonly path: string
   readonly hint?: string
-  /** Left out: an hour, so that nothing is renewed while a scenario runs. */
-  readonly x509TtlSeconds?: number
-  readonly jwtTtlSeconds?: number
+  /** Life of its SVIDs: short, as the world can, to see renewals; left out, so long that a scenario sees none. */
+  readonly x509?: 'short'
+  readonly jwt?: 'short'
   /** Foreign trust domains. */
   readonly federatesWith?: readonly string[]
 }
@@ -26,6 +26,8 @@ export interface WorldOptions {
   readonly workloadKey?: 'ec-p256' | 'ec-p384' | 'rsa-2048'
   /** SPIRE's allow_unauthenticated_verifiers. */
   readonly unauthenticatedVerifiers?: boolean
+  /** X.509 streams that SPIRE's agent lets one kind of caller open in a second. */
+  readonly streamsPerSecond?: number
 }
 
 /** What another client than the product's gets from the agent at this moment. */
@@ -50,9 +52,6 @@ export interface World {
   readonly clock: Clock
   /** The `iss` of tokens; undefined where the server has none to give. */
   readonly issuer: string | undefined
-  /** Lifetimes short enough to see renewals. */
-  readonly shortX509Seconds: number
-  readonly shortJwtSeconds: number
   /** How long an agent stays away, in milliseconds by the world's clock. */
   readonly outageMs: number
   /** The longest way of a change from the server to the agent's streams, in milliseconds by the world's clock. */
@@ -69,9 +68,9 @@ export interface World {
   resumeAgent(): void
   /** Puts another agent's socket over this one's, then kills the old agent. Returns when that was, by the clock's boot(). */
   replaceAgent(): Promise<number>
-  /** SIGKILL to SPIRE's server: nothing is signed any more. */
-  stopServer?(): Promise<void>
-  startServer?(): Promise<void>
+  /** From here on no X.509-SVID is signed, until the server is started again. */
+  stopServer(): Promise<void>
+  startServer(): Promise<void>
 
   createEntry(entry: Entry): Promise<void>
   updateEntry(entry: Entry): Promise<void>
@@ -113,18 +112,12 @@ const accepts = (path: string): Promise<boolean> =>
   })
 
 /** Asks again and again until the answer is the right one. */
-export async function eventually<T>(
-  what: string,
-  ask: () => Promise<T>,
-  right: (answer: T) => boolean,
-  withinMs = 20_000,
-): Promise<T> {
+export async function eventually<T>(what: string, ask: () => Promise<T>, right: (answer: T) => boolean, withinMs = 20_000): Promise<T> {
   const deadline = performance.now() + withinMs
   for (;;) {
     const answer = await ask()
     if (right(answer)) return answer
-    if (performance.now() > deadline)
-      throw new Error(`${what}: not within ${withinMs / 1000} s, but ${JSON.stringify(answer)}`)
+    if (performance.now() > deadline) throw new Error(`${what}: not within ${withinMs / 1000} s, but ${JSON.stringify(answer)}`)
     await delay(20)
   }
 }

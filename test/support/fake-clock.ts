@@ -11,6 +11,8 @@ export interface FakeClock extends Clock {
   stepWall(ms: number): void
   /** Lets everything run that is ready to. */
   settle(): Promise<void>
+  /** Work of the real world (a signature, a key) that time has to wait for. */
+  hold<T>(work: Promise<T>): Promise<T>
   readonly sleeping: number
 }
 
@@ -24,8 +26,12 @@ export function createFakeClock(start: number = Date.UTC(2026, 0, 1)): FakeClock
   let boot = 1_000_000
   let wall = start
   const sleepers = new Set<Sleeper>()
+  const held = new Set<Promise<unknown>>()
   const settle = async () => {
-    for (let round = 0; round < 4; round++) await setImmediate()
+    do {
+      await Promise.allSettled(held)
+      for (let round = 0; round < 4; round++) await setImmediate()
+    } while (held.size > 0)
   }
   const pass = (ms: number) => {
     boot += ms
@@ -59,8 +65,7 @@ export function createFakeClock(start: number = Date.UTC(2026, 0, 1)): FakeClock
       await settle()
       for (;;) {
         let next: Sleeper | undefined
-        for (const sleeper of sleepers)
-          if (sleeper.at <= end && (next === undefined || sleeper.at < next.at)) next = sleeper
+        for (const sleeper of sleepers) if (sleeper.at <= end && (next === undefined || sleeper.at < next.at)) next = sleeper
         if (next === undefined) break
         if (next.at > boot) pass(next.at - boot)
         next.wake()
@@ -74,6 +79,14 @@ export function createFakeClock(start: number = Date.UTC(2026, 0, 1)): FakeClock
       wall += ms
     },
     settle,
+    hold(work) {
+      const ended: Promise<unknown> = work.then<unknown, unknown>(
+        () => held.delete(ended),
+        () => held.delete(ended),
+      )
+      held.add(ended)
+      return work
+    },
     get sleeping() {
       return sleepers.size
     },

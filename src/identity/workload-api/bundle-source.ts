@@ -46,12 +46,7 @@ export const createX509BundleSource = (options: BundleSourceOptions): BundleSour
 
 /** The JWT bundles of the own and the federated trust domains; each message replaces all of them. */
 export const createJwtBundleSource = (options: BundleSourceOptions): BundleSource<JwtBundle> =>
-  create(options, {
-    stream: 'jwt_bundles',
-    open: options.api.jwtBundles,
-    parse: parseJwtBundles,
-    digest: (bundle) => bundle.canonical,
-  })
+  create(options, { stream: 'jwt_bundles', open: options.api.jwtBundles, parse: parseJwtBundles, digest: (bundle) => bundle.canonical })
 
 function create<B>(options: BundleSourceOptions, kind: Kind<B>): BundleSource<B> {
   const { identity, api, clock, random, emit } = options
@@ -66,7 +61,7 @@ function create<B>(options: BundleSourceOptions, kind: Kind<B>): BundleSource<B>
     random,
     take(message) {
       const bundles = kind.parse(message)
-      const digest = JSON.stringify([...bundles].map(([name, bundle]) => [name, kind.digest(bundle)]).sort())
+      const digest = JSON.stringify([...bundles].map(([name, bundle]) => [name, kind.digest(bundle)].join(' ')).toSorted())
       if (digest !== seen) {
         seen = digest
         value = bundles

@@ -19,27 +19,15 @@ export interface WorkloadApi {
   x509Bundles(signal: AbortSignal): AsyncGenerator<Bundles>
   jwtBundles(signal: AbortSignal): AsyncGenerator<Bundles>
   /** All tokens for an audience, or the one of `spiffeId`. SPIRE may take 30 s to sign; this waits 35. */
-  jwtSvids(
-    audience: readonly string[],
-    spiffeId: string | undefined,
-    signal: AbortSignal,
-  ): Promise<readonly JwtSvidMessage[]>
+  jwtSvids(audience: readonly string[], spiffeId: string | undefined, signal: AbortSignal): Promise<readonly JwtSvidMessage[]>
   /** Has the agent check a token; returns the SPIFFE ID and the claims. */
-  validateJwtSvid(
-    audience: string,
-    token: string,
-    signal: AbortSignal,
-  ): Promise<{ spiffeId: string; claims: Record<string, unknown> }>
+  validateJwtSvid(audience: string, token: string, signal: AbortSignal): Promise<{ spiffeId: string; claims: Record<string, unknown> }>
 }
 
 type Method = 'FetchX509SVID' | 'FetchX509Bundles' | 'FetchJWTBundles' | 'FetchJWTSVID' | 'ValidateJWTSVID'
 type UnaryCall = { cancel(): void }
 type StreamCall = AsyncIterable<unknown> & { cancel(): void; on(event: 'error', ignore: () => void): void }
-type Invoke = (
-  request: object,
-  metadata: Metadata,
-  callback?: (error: ServiceError | null, reply: unknown) => void,
-) => StreamCall & UnaryCall
+type Invoke = (request: object, metadata: Metadata, callback?: (error: ServiceError | null, reply: unknown) => void) => StreamCall & UnaryCall
 type Client = { close(): void } & Record<Method, Invoke>
 
 const options: ChannelOptions = {
@@ -55,13 +43,7 @@ const options: ChannelOptions = {
   'grpc.use_local_subchannel_pool': 1,
 }
 
-let Service:
-  | (new (
-      target: string,
-      channel: ReturnType<typeof credentials.createInsecure>,
-      options: ChannelOptions,
-    ) => Client)
-  | undefined
+let Service: (new (target: string, channel: ReturnType<typeof credentials.createInsecure>, options: ChannelOptions) => Client) | undefined
 
 function service(): NonNullable<typeof Service> {
   if (Service === undefined) {
@@ -113,9 +95,7 @@ export function createWorkloadApi(address: SocketAddress, clock: Clock): Workloa
     let call: UnaryCall | undefined
     try {
       return await new Promise<T>((resolve, reject) => {
-        call = client[method](request, metadata(), (error, reply) =>
-          error === null ? resolve(reply as T) : reject(statusFailure(error, address)),
-        )
+        call = client[method](request, metadata(), (error, reply) => (error === null ? resolve(reply as T) : reject(statusFailure(error, address))))
         unaryDeadline(address, clock, done.signal).catch(reject)
       })
     } finally {
@@ -135,19 +115,11 @@ export function createWorkloadApi(address: SocketAddress, clock: Clock): Workloa
     x509Bundles: (signal) => bundles('FetchX509Bundles', signal),
     jwtBundles: (signal) => bundles('FetchJWTBundles', signal),
     async jwtSvids(audience, spiffeId, signal) {
-      const reply = await unary<{ svids: JwtSvidMessage[] }>(
-        'FetchJWTSVID',
-        { audience, spiffe_id: spiffeId ?? '' },
-        signal,
-      )
+      const reply = await unary<{ svids: JwtSvidMessage[] }>('FetchJWTSVID', { audience, spiffe_id: spiffeId ?? '' }, signal)
       return reply.svids
     },
     async validateJwtSvid(audience, token, signal) {
-      const reply = await unary<{ spiffe_id: string; claims: Struct | null }>(
-        'ValidateJWTSVID',
-        { audience, svid: token },
-        signal,
-      )
+      const reply = await unary<{ spiffe_id: string; claims: Struct | null }>('ValidateJWTSVID', { audience, svid: token }, signal)
       return { spiffeId: reply.spiffe_id, claims: fromStruct(reply.claims) }
     },
   }

@@ -47,10 +47,7 @@ export function untilRenewal(token: IdentityToken, now: number, random: () => nu
 /** Creates the source. `run` keeps the watched tokens fresh; fetch() needs no task. */
 export function createJwtSource(options: JwtSourceOptions): { source: JwtSource; run: Task } {
   const { identity, api, choice, clock, random, emit } = options
-  const watched = new Map<
-    string,
-    { cell: IdentityCell<IdentityToken>; audience: readonly string[]; keeper?: Running }
-  >()
+  const watched = new Map<string, { cell: IdentityCell<IdentityToken>; audience: readonly string[]; keeper?: Running }>()
   let running: AbortSignal | undefined
   // The state of the identity in its JWT form, which the events report: apart from any one audience's.
   const state = createIdentityCell<IdentityToken>({ identity, stream: 'jwt', clock, emit })
@@ -59,24 +56,13 @@ export function createJwtSource(options: JwtSourceOptions): { source: JwtSource;
     const offered = await api.jwtSvids(audience, choice.spiffeId, signal)
     const svid = parseJwtSvid(choice.pick(offered))
     const missing = audience.find((one) => !svid.audience.includes(one))
-    if (missing !== undefined)
-      throw failure('jwt_svid_invalid', `the agent's JWT-SVID of ${svid.spiffeId} lacks the audience ${missing}`)
-    emit({
-      type: 'jwt.fetched',
-      identity,
-      spiffeId: svid.spiffeId,
-      audience: audience.join(' '),
-      expiresAt: svid.expiresAt,
-    })
+    if (missing !== undefined) throw failure('jwt_svid_invalid', `the agent's JWT-SVID of ${svid.spiffeId} lacks the audience ${missing}`)
+    emit({ type: 'jwt.fetched', identity, spiffeId: svid.spiffeId, audience: audience.join(' '), expiresAt: svid.expiresAt })
     return toToken(svid)
   }
 
   /** Tries at the Workload API's pace until there is a token; each failure is told to `failed`. */
-  async function persist(
-    audience: readonly string[],
-    signal: AbortSignal,
-    failed: (problem: Failure) => void,
-  ): Promise<IdentityToken> {
+  async function persist(audience: readonly string[], signal: AbortSignal, failed: (problem: Failure) => void): Promise<IdentityToken> {
     for (let attempt = 0; ; attempt++) {
       try {
         const token = await once(audience, signal)
@@ -94,18 +80,13 @@ export function createJwtSource(options: JwtSourceOptions): { source: JwtSource;
   }
 
   /** Keeps one audience's token fresh, for ever; gives it up at its end. */
-  async function keep(
-    audience: readonly string[],
-    cell: IdentityCell<IdentityToken>,
-    signal: AbortSignal,
-  ): Promise<void> {
+  async function keep(audience: readonly string[], cell: IdentityCell<IdentityToken>, signal: AbortSignal): Promise<void> {
     for (;;) {
       const { current } = cell.source
       const held = current.status === 'ready' ? current.value : undefined
       const attempt = new AbortController()
       const either = AbortSignal.any([signal, attempt.signal])
-      const expiry =
-        held === undefined ? undefined : clock.sleep(held.expiresAt - clock.now(), either).then(() => attempt.abort())
+      const expiry = held === undefined ? undefined : clock.sleep(held.expiresAt - clock.now(), either).then(() => attempt.abort())
       expiry?.catch(() => {})
       try {
         const fetched = await persist(audience, either, cell.failing)
@@ -114,22 +95,16 @@ export function createJwtSource(options: JwtSourceOptions): { source: JwtSource;
         const same = held !== undefined && held.compact.reveal() === fetched.compact.reveal()
         cell.ready(same ? held : fetched)
         const now = clock.now()
-        await clock.sleep(
-          same ? Math.max(1_000, (fetched.expiresAt - now) / 2) : untilRenewal(fetched, now, random),
-          signal,
-        )
+        await clock.sleep(same ? Math.max(1_000, (fetched.expiresAt - now) / 2) : untilRenewal(fetched, now, random), signal)
       } catch {
         signal.throwIfAborted()
-        cell.ended(
-          failure('jwt_svid_expired', `the JWT-SVID for ${audience.join(' ')} expired and the agent gives no other`),
-        )
+        cell.ended(failure('jwt_svid_expired', `the JWT-SVID for ${audience.join(' ')} expired and the agent gives no other`))
       }
     }
   }
 
   function begin(entry: { cell: IdentityCell<IdentityToken>; audience: readonly string[]; keeper?: Running }): void {
-    if (running !== undefined && !running.aborted)
-      entry.keeper ??= start((signal) => keep(entry.audience, entry.cell, signal))
+    if (running !== undefined && !running.aborted) entry.keeper ??= start((signal) => keep(entry.audience, entry.cell, signal))
   }
 
   const source: JwtSource = {
@@ -138,10 +113,7 @@ export function createJwtSource(options: JwtSourceOptions): { source: JwtSource;
       const key = [...audience].sort().join(' ')
       let entry = watched.get(key)
       if (entry === undefined) {
-        entry = {
-          cell: createIdentityCell<IdentityToken>({ identity, stream: 'jwt', clock, emit: () => {} }),
-          audience,
-        }
+        entry = { cell: createIdentityCell<IdentityToken>({ identity, stream: 'jwt', clock, emit: () => {} }), audience }
         watched.set(key, entry)
       }
       begin(entry)

@@ -19,8 +19,7 @@ export async function unaryDeadline(address: SocketAddress, clock: Clock, signal
 /** Turns what a call threw into a Failure. SPIRE's meanings, as its Workload API handler sends them. */
 export function statusFailure(error: unknown, address: SocketAddress): Failure {
   const at = `the agent at ${address.text}`
-  const details =
-    error instanceof Error && 'details' in error && typeof error.details === 'string' ? error.details : errorText(error)
+  const details = error instanceof Error && 'details' in error && typeof error.details === 'string' ? error.details : errorText(error)
   switch (error instanceof Error && 'code' in error ? error.code : undefined) {
     case code.permissionDenied:
       return failure('identity_not_issued', `${at} has no identity for this process: ${details}`)
@@ -41,8 +40,7 @@ function connectionFailure(details: string, address: SocketAddress): Failure {
   const unreachable = (why: string, remedy?: string) =>
     failure('workload_api_unreachable', `cannot connect to the Workload API at ${address.text}: ${why}`, { remedy })
   if (/\bENOENT\b/.test(details)) return unreachable('no such file')
-  if (/\bECONNREFUSED\b/.test(details))
-    return unreachable('connection refused', 'Is the agent running? One that crashed leaves its socket behind.')
+  if (/\bECONNREFUSED\b/.test(details)) return unreachable('connection refused', 'Is the agent running? One that crashed leaves its socket behind.')
   if (/\bEACCES\b|\bEPERM\b/.test(details))
     return unreachable(
       `permission denied${address.kind === 'unix' ? ` (${rights(address.path)})` : ''}`,

@@ -77,11 +77,7 @@ export function keepStream<M>(options: StreamOptions<M>): KeptStream {
           options.rejected(toFailure(error))
         }
       }
-      return {
-        failure: failure('workload_api_unavailable', `the agent at ${address.text} closed the stream`),
-        valid,
-        livedMs: clock.boot() - begun,
-      }
+      return { failure: failure('workload_api_unavailable', `the agent at ${address.text} closed the stream`), valid, livedMs: clock.boot() - begun }
     } catch (error) {
       signal.throwIfAborted()
       if (link.signal.aborted) return undefined // replaced
@@ -94,12 +90,7 @@ export function keepStream<M>(options: StreamOptions<M>): KeptStream {
 
   async function reportSilence(signal: AbortSignal): Promise<void> {
     await clock.sleep(silentMs, signal)
-    options.failed(
-      failure(
-        'workload_api_silent',
-        `the agent at ${address.text} took the call and has not answered for ${silentMs / 1000} s`,
-      ),
-    )
+    options.failed(failure('workload_api_silent', `the agent at ${address.text} took the call and has not answered for ${silentMs / 1000} s`))
   }
 
   return {
@@ -116,8 +107,7 @@ export function keepStream<M>(options: StreamOptions<M>): KeptStream {
         if (outcome === undefined) continue
         options.failed(outcome.failure)
         if (outcome.valid) attempt = 0
-        if (outcome.valid && outcome.livedMs >= settledMs && outcome.failure.code === 'workload_api_unavailable')
-          continue
+        if (outcome.valid && outcome.livedMs >= settledMs && outcome.failure.code === 'workload_api_unavailable') continue
         await clock.sleep(steady(backoffFor(outcome.failure, address), attempt++, random), signal)
       }
     },

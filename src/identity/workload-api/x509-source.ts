@@ -44,9 +44,7 @@ export function createX509Source(options: X509SourceOptions): { source: X509Sour
     if (changed) context = next
     if (context === undefined) return
     try {
-      const chosen = options.choice.pick(
-        context.svids.map((svid) => ({ spiffe_id: svid.spiffeId, hint: svid.hint, svid })),
-      ).svid
+      const chosen = options.choice.pick(context.svids.map((svid) => ({ spiffe_id: svid.spiffeId, hint: svid.hint, svid }))).svid
       if (changed || value === undefined) {
         const fresh = value?.svid.leaf.fingerprint256 !== chosen.leaf.fingerprint256
         value = Object.freeze({ svid: chosen, bundles: context.bundles })
@@ -126,17 +124,11 @@ export function createX509Source(options: X509SourceOptions): { source: X509Sour
       }
       if (left <= 0)
         cell.failing(
-          failure(
-            'x509_svid_expired',
-            `the X.509-SVID ${svid.spiffeId} expired at ${new Date(svid.notAfter).toISOString()} by this machine's clock`,
-          ),
+          failure('x509_svid_expired', `the X.509-SVID ${svid.spiffeId} expired at ${new Date(svid.notAfter).toISOString()} by this machine's clock`),
         )
       else if (share <= shareUnhealthy)
         cell.failing(
-          failure(
-            'x509_rotation_late',
-            `the X.509-SVID ${svid.spiffeId} ends at ${new Date(svid.notAfter).toISOString()} and has not been rotated`,
-          ),
+          failure('x509_rotation_late', `the X.509-SVID ${svid.spiffeId} ends at ${new Date(svid.notAfter).toISOString()} and has not been rotated`),
         )
       await nextWithin(cell.source, cell.source.current, untilNextMark(left, svid), clock, signal)
     }

@@ -1,0 +1,168 @@
+// Which listeners a configuration wants, and what each of them answers.
+import { join } from 'node:path'
+import type { Config, ConsumerConfig, ListenConfig } from '../config/config.ts'
+import type { HealthReport, StatusReport } from '../core/health.ts'
+import { createConsumerHandler } from '../endpoints/consumer.ts'
+import { createContainerHandler } from '../endpoints/container.ts'
+import { type Commands, createControlHandler } from '../endpoints/control.ts'
+import type { ProfileView } from '../endpoints/documents.ts'
+import { hostRule, isLoopback } from '../endpoints/guard.ts'
+import { createImdsHandler } from '../endpoints/imds.ts'
+import { createImdsTokens } from '../endpoints/imds-token.ts'
+import { createProbesHandler } from '../endpoints/probes.ts'
+import type { Handler, ListenAt, OpenListener } from '../endpoints/server.ts'
+import { createStatusHandler } from '../endpoints/status.ts'
+import type { World } from './assemble.ts'
+import type { Parts } from './parts.ts'
+import { consumerToken, imdsKey, type Owner, ownerOf, socketMode } from './runtime-dir.ts'
+
+export interface ListenerDeps extends World {
+  readonly parts: Parts
+  readonly health: () => HealthReport
+  readonly status: () => StatusReport
+  readonly metrics: () => Promise<{ contentType: string; body: string }>
+  readonly commands: Commands
+}
+
+export interface WantedListener {
+  readonly name: string
+  readonly at: ListenAt
+  /** Called when all are open and the parts are there: real ports and profiles are known. */
+  readonly handler: (open: ReadonlyMap<string, OpenListener>) => Handler
+}
+
+interface Consumer {
+  readonly config: ConsumerConfig
+  readonly token: Buffer
+  readonly owner: Owner
+}
+
+export const unavailable: Handler = () => ({ status: 503, headers: { 'retry-after': '1' } })
+
+const tcp = ({ host, port }: ListenConfig, loopbackOnly: boolean): ListenAt => ({ kind: 'tcp', host, port, loopbackOnly })
+
+/**
+ * The listeners of a configuration, telemetry first; writes the tokens that they need. Throws runtime_dir, or
+ * config_invalid for an unknown owner or group. `stopping` ends waits of requests.
+ */
+export async function wantedListeners(config: Config, deps: ListenerDeps, stopping: AbortSignal): Promise<WantedListener[]> {
+  const consumers: Consumer[] = []
+  for (const consumer of config.consumers) {
+    const owner = ownerOf(consumer)
+    consumers.push({ config: consumer, owner, token: await consumerToken(config.runtimeDir, consumer, owner) })
+  }
+  const key = config.imdsEndpoints.length === 0 ? Buffer.alloc(0) : await imdsKey(config.runtimeDir)
+  return [
+    ...telemetry(config, deps),
+    ...consumers.map((one) => consumerSocket(config, one, deps)),
+    ...imds(config, key, deps, stopping),
+    ...container(config, consumers, deps),
+  ]
+}
+
+/** The views of profiles by name, as they are when it is called. */
+const viewsOf = ({ parts }: ListenerDeps, names: readonly string[]): ProfileView[] => names.flatMap((name) => parts.profiles.get(name)?.view ?? [])
+
+function telemetry(config: Config, deps: ListenerDeps): WantedListener[] {
+  const { metricsEndpoint: metrics, statusEndpoint: status } = config
+  const wanted: WantedListener[] = [
+    {
+      name: 'control',
+      at: { kind: 'unix', path: join(config.runtimeDir, 'control.sock'), mode: 0o600 },
+      handler: () => createControlHandler(deps.status, deps.commands),
+    },
+  ]
+  if (metrics !== undefined) {
+    const hosts = hostRule(metrics.listen.host, metrics.hostNames, true)
+    wanted.push({
+      name: 'metrics',
+      at: tcp(metrics.listen, false),
+      handler: () => createProbesHandler({ hosts, health: deps.health, metrics: deps.metrics }),
+    })
+  }
+  if (status !== undefined) {
+    const hosts = hostRule(status.listen.host, [])
+    wanted.push({ name: 'status', at: tcp(status.listen, isLoopback(status.listen.host)), handler: () => createStatusHandler(hosts, deps.status) })
+  }
+  return wanted
+}
+
+function imds(config: Config, key: Buffer, deps: ListenerDeps, stopping: AbortSignal): WantedListener[] {
+  const { clock, emit } = deps
+  return config.imdsEndpoints.map(({ listen: at, hostNames, profile: wanted, availabilityZone }) => {
+    const name = `imds ${wanted}`
+    const handler = () => {
+      const [profile] = viewsOf(deps, [wanted])
+      return profile === undefined
+        ? unavailable
+        : createImdsHandler({
+            hosts: hostRule(at.host, hostNames),
+            profile,
+            availabilityZone,
+            tokens: createImdsTokens(key, name, clock),
+            clock,
+            emit,
+            signal: stopping,
+          })
+    }
+    return { name, at: tcp(at, true), handler }
+  })
+}
+
+function container(config: Config, consumers: readonly Consumer[], deps: ListenerDeps): WantedListener[] {
+  const endpoint = config.containerEndpoint
+  if (endpoint === undefined) return []
+  const handler = () =>
+    createContainerHandler({
+      hosts: hostRule(endpoint.listen.host, endpoint.hostNames),
+      consumers: consumers.map((one) => ({ name: one.config.name, token: one.token, profiles: viewsOf(deps, one.config.profiles) })),
+      profiles: new Map(
+        viewsOf(
+          deps,
+          config.profiles.map(({ name }) => name),
+        ).map((view) => [view.name, view]),
+      ),
+      clock: deps.clock,
+      emit: deps.emit,
+    })
+  return [{ name: 'container', at: tcp(endpoint.listen, true), handler }]
+}
+
+function consumerSocket(config: Config, { config: consumer, owner }: Consumer, deps: ListenerDeps): WantedListener {
+  const { clock, emit } = deps
+  const handler: WantedListener['handler'] = (open) => {
+    const jwt = deps.parts.identities.get('default')?.jwt
+    return createConsumerHandler({
+      name: consumer.name,
+      profiles: viewsOf(deps, consumer.profiles),
+      audiences: new Map(jwt === undefined ? [] : consumer.audiences.map((audience) => [audience, jwt.watch([audience])])),
+      environment: (profile) => consumerEnvironment(config, consumer, profile, open),
+      clock,
+      emit,
+    })
+  }
+  const path = join(config.runtimeDir, `${consumer.name}.sock`)
+  return { name: `consumer ${consumer.name}`, at: { kind: 'unix', path, mode: socketMode(consumer.mode), ...owner }, handler }
+}
+
+/** What points an SDK at a consumer's profile. No secret: the token stays in its file. */
+function consumerEnvironment(
+  config: Config,
+  consumer: ConsumerConfig,
+  profile: ProfileView,
+  open: ReadonlyMap<string, OpenListener>,
+): Record<string, string> {
+  const path = consumer.profiles.length === 1 ? '/v1/credentials' : `/v1/credentials/${profile.name}`
+  const endpoint = open.get('container')
+  const metadata = open.get(`imds ${profile.name}`)
+  const pointing: Record<string, string> =
+    endpoint !== undefined
+      ? {
+          AWS_CONTAINER_CREDENTIALS_FULL_URI: `http://${endpoint.address}${path}`,
+          AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE: join(config.runtimeDir, `${consumer.name}.token`),
+        }
+      : metadata !== undefined
+        ? { AWS_EC2_METADATA_SERVICE_ENDPOINT: `http://${metadata.address}` }
+        : {}
+  return { ...pointing, AWS_REGION: profile.region }
+}

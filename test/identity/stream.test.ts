@@ -1,0 +1,194 @@
+// A stream is kept open for ever, at a pace that harms nobody, and never beside another but for one replacement.
+import assert from 'node:assert/strict'
+import { describe, type TestContext, test } from 'node:test'
+import { type Failure, failure } from '../../src/core/errors.ts'
+import { keepStream } from '../../src/identity/workload-api/stream.ts'
+import { type AgentStream, createStreams, deny, gone, status, tcpAddress, unixAddress } from './scripted-api.ts'
+import { setup } from './setup.ts'
+
+interface Kept {
+  clock: ReturnType<typeof setup>['clock']
+  streams: ReturnType<typeof createStreams<string>>
+  taken: string[]
+  failed: Failure[]
+  rejected: Failure[]
+  connected: () => number
+  replace: () => void
+  stop: () => Promise<void>
+}
+
+/** Messages are words; the word "bad" is refused. */
+function keep(t: TestContext, { address = unixAddress, random = () => 0.5 } = {}): Kept {
+  const { clock, start } = setup(t)
+  const streams = createStreams<string>(clock)
+  const [taken, failed, rejected]: [string[], Failure[], Failure[]] = [[], [], []]
+  let connected = 0
+  const kept = keepStream<string>({
+    address,
+    open: streams.opener,
+    clock,
+    random,
+    take: (message) => {
+      if (message === 'bad') throw failure('x509_svid_invalid', message)
+      taken.push(message)
+    },
+    rejected: (problem) => rejected.push(problem),
+    failed: (problem) => failed.push(problem),
+    connected: () => connected++,
+  })
+  const { stop } = start(kept.run)
+  t.after(() => assert.equal(streams.open.length, 0, 'streams left open'))
+  return { clock, streams, taken, failed, rejected, connected: () => connected, replace: kept.replace, stop }
+}
+
+const busiest = (all: readonly AgentStream<string>[], windowMs: number) =>
+  Math.max(...all.map(({ openedAt: from }) => all.filter((one) => one.openedAt >= from && one.openedAt < from + windowMs).length))
+
+describe('the pace of attempts', () => {
+  const ends: Record<string, (code: number) => (stream: AgentStream<string>) => void> = {
+    'at once': (code) => (stream) => (code === 0 ? stream.end() : stream.fail(code)),
+    'after a good message': (code) => (stream) => {
+      stream.send('x')
+      if (code === 0) stream.end()
+      else stream.fail(code)
+    },
+    'after a bad message': (code) => (stream) => {
+      stream.send('bad')
+      if (code === 0) stream.end()
+      else stream.fail(code)
+    },
+  }
+  for (const [when, script] of Object.entries(ends))
+    test(`is at most 20 a second for every code, when the stream ends ${when}`, async (t) => {
+      for (let code = 0; code <= 17; code++)
+        for (const random of [0, 0.999]) {
+          const { clock, streams, stop } = keep(t, { random: () => random })
+          streams.script(script(code))
+          await clock.advance(3_000)
+          assert.ok(busiest(streams.all, 1_000) <= 20, `code ${code}: ${busiest(streams.all, 1_000)} a second`)
+          assert.equal(streams.most, 1)
+          await stop()
+        }
+    })
+
+  test('is at most 20 a second for streams that end just when they count as settled', async (t) => {
+    for (const life of [1, 50, 999, 1_000, 1_001]) {
+      const { clock, streams, stop } = keep(t, { random: () => 0 })
+      streams.script((stream) => {
+        stream.send('x')
+        void clock.sleep(life, new AbortController().signal).then(() => stream.end())
+      })
+      await clock.advance(5_000)
+      assert.ok(busiest(streams.all, 1_000) <= 20)
+      await clock.advance(life)
+      streams.script(() => {})
+      await clock.advance(life + 1_000)
+      await stop()
+    }
+  })
+
+  test('is at most 2 in 5 s when the agent calls the request invalid or does not know it', async (t) => {
+    for (const code of [3, 12]) {
+      const { clock, streams, stop } = keep(t, { random: () => 0 })
+      streams.script((stream) => stream.fail(code))
+      await clock.advance(200_000)
+      assert.ok(busiest(streams.all, 5_000) <= 2)
+      assert.ok(streams.all.length >= 3, 'it goes on trying, slowly')
+      await stop()
+    }
+  })
+
+  for (const [name, address] of [
+    ['unix', unixAddress],
+    ['tcp', tcpAddress],
+  ] as const)
+    test(`over ${name} leaves no gap above 2 s, however long the agent was away`, async (t) => {
+      const { clock, streams, taken } = keep(t, { address, random: () => 0.999 })
+      streams.script(gone)
+      await clock.advance(600_000)
+      streams.script((stream) => stream.send('back'))
+      await clock.advance(2_000)
+      assert.deepEqual(taken, ['back'])
+    })
+
+  test('finds an identity within 3 s after the entry came', async (t) => {
+    const { clock, streams, taken } = keep(t, { random: () => 0.999 })
+    streams.script(deny)
+    await clock.advance(600_000)
+    streams.script((stream) => stream.send('x'))
+    await clock.advance(3_000)
+    assert.deepEqual(taken, ['x'])
+  })
+
+  test('starts anew after a good message', async (t) => {
+    const { clock, streams } = keep(t)
+    streams.script(gone)
+    await clock.advance(60_000)
+    streams.script((stream) => {
+      stream.send('x')
+      gone(stream)
+    })
+    await clock.advance(1_000)
+    const [before, after] = streams.all.slice(-2).map(({ openedAt }) => openedAt)
+    assert.ok((after ?? 0) - (before ?? 0) <= 63)
+  })
+
+  test('is at once when the agent ends a stream that had lived', async (t) => {
+    const { clock, streams } = keep(t)
+    await clock.settle()
+    streams.last.send('x')
+    await clock.advance(60_000)
+    streams.last.end()
+    await clock.settle()
+    assert.equal(streams.all.length, 2)
+    assert.equal(streams.last.openedAt - (streams.all[0]?.openedAt ?? 0), 60_000)
+  })
+})
+
+describe('silence', () => {
+  test('is reported after 10 s, while the stream stays', async (t) => {
+    const { clock, streams, failed, taken } = keep(t)
+    await clock.advance(9_999)
+    assert.deepEqual(failed, [])
+    await clock.advance(1)
+    assert.deepEqual(
+      failed.map(({ code }) => code),
+      ['workload_api_silent'],
+    )
+    await clock.advance(3_600_000)
+    assert.equal(streams.all.length, 1)
+    streams.last.send('x')
+    await clock.settle()
+    assert.deepEqual(taken, ['x'])
+  })
+
+  test('is none once a message has come, even a bad one', async (t) => {
+    const { clock, streams, failed } = keep(t)
+    await clock.advance(9_000)
+    streams.last.send('bad')
+    await clock.advance(3_600_000)
+    assert.deepEqual(failed, [])
+  })
+})
+
+test('a bad message is reported and leaves the stream open for the next good one', async (t) => {
+  const { clock, streams, taken, rejected, failed, connected } = keep(t)
+  await clock.settle()
+  streams.last.send('bad')
+  await clock.settle()
+  assert.deepEqual([rejected.length, failed.length, connected()], [1, 0, 0])
+  streams.last.send('good')
+  await clock.settle()
+  assert.deepEqual([taken, connected(), streams.all.length], [['good'], 1, 1])
+})
+
+test('an end with OK is reported as the unavailability that it is', async (t) => {
+  const { clock, streams, failed } = keep(t)
+  await clock.settle()
+  streams.last.end()
+  await clock.settle()
+  assert.deepEqual(
+    failed.map(({ code }) => code),
+    [status(14).code],
+  )
+})

@@ -1,0 +1,6 @@
+//go:build tools
+
+// Package kube pins the Kubernetes API server that the manifests are validated by.
+package kube
+
+import _ "k8s.io/kubernetes/cmd/kube-apiserver"

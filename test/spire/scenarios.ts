@@ -1,0 +1,10 @@
+// Every conformance scenario, in the order of its number. The same list is played with the dev agent and with SPIRE.
+import type { Scenario } from './scenario.ts'
+import { agentScenarios } from './scenarios/agent.ts'
+import { authorityScenarios } from './scenarios/authorities.ts'
+import { entryScenarios } from './scenarios/entries.ts'
+import { tokenScenarios } from './scenarios/tokens.ts'
+
+export const scenarios: readonly Scenario[] = [...agentScenarios, ...authorityScenarios, ...entryScenarios, ...tokenScenarios].toSorted(
+  (one, other) => one.number - other.number,
+)
