@@ -163,16 +163,17 @@ for (const [name, kind] of Object.entries(kinds))
           `/.${path}`,
           `${path}/..`,
           `/%2e%2e${path}`,
-          path.replaceAll(/(?!^)\//g, '%2f'),
+          path.replace(/\//g, '%2f'),
+          path.replace(/(.)$/, (last) => `%${last.charCodeAt(0).toString(16)}`),
           `${path};x`,
           `${path}%00`,
-          `${path}%zz`,
           `${path}\\`,
           path.toUpperCase(),
           `http://evil.example${path}`,
           `http://127.0.0.1${path}`,
           `/x${path}`,
           `${path}.json`,
+          `${path}%zz`,
         ])
           assert.equal((await send(`${method} ${trick}`, {})).status, 404, trick)
       }

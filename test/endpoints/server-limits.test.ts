@@ -43,6 +43,11 @@ describe('at the same time', { concurrency: true }, () => {
       const made = Array.from({ length: 205 }, () => talk(path))
       conversations.push(...made)
       await Promise.all(made.map(({ socket }) => once(socket, 'connect')))
+      // Answered when all before it have been accepted: the kernel's queue is shorter than the limit.
+      if (batch < 9) {
+        made.at(-1)?.send(head('GET /'))
+        await made.at(-1)?.answer()
+      }
     }
     const closed = () => conversations.filter((one) => one.closed).length
     await eventually('two of the 2,050 are closed', () => closed() >= 2)

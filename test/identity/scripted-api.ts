@@ -78,7 +78,7 @@ export function createStreams<M>(clock: Clock): AgentStreams<M> & { opener(signa
       queue.push(item)
       wake()
     }
-    all.push({
+    const stream: AgentStream<M> = {
       openedAt: clock.boot(),
       get open() {
         return open
@@ -89,12 +89,14 @@ export function createStreams<M>(clock: Clock): AgentStreams<M> & { opener(signa
         push(() => {
           throw status(code, details)
         }),
-    })
+    }
+    all.push(stream)
     most = Math.max(most, openNow().length)
     const abort = () => wake()
     signal.addEventListener('abort', abort)
     try {
-      script(all.at(-1) as AgentStream<M>)
+      await undefined // so that a test may say what happens after it has started the task
+      script(stream)
       for (;;) {
         while (queue.length === 0 && !signal.aborted)
           await new Promise<void>((resolve) => {
@@ -171,7 +173,9 @@ export function createScriptedApi(clock: Clock, address = unixAddress): Scripted
           },
         }
         jwtCalls.push(call)
-        scriptJwt(call)
+        queueMicrotask(() => {
+          if (pending) scriptJwt(call)
+        })
       }),
     validateJwtSvid: () => Promise.reject(status(12)),
   }

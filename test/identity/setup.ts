@@ -59,8 +59,7 @@ export function setup(t: TestContext, wanted: Wanted = {}, random: () => number 
         controller.abort(reason)
         const how = await ended
         if (how !== 'ended') assert.equal(how, reason, 'the task failed')
-        const streams = [api.x509, api.x509Bundle, api.jwtBundle].flatMap(({ open }) => open)
-        assert.equal(streams.length, 0, 'streams left open')
+        for (const { open } of [api.x509, api.x509Bundle, api.jwtBundle]) assert.equal(open.length, 0, 'streams left open')
         assert.equal(api.jwtCalls.filter(({ pending }) => pending).length, 0, 'calls left open')
         assert.equal(clock.sleeping, 0, 'timers left')
       }

@@ -1,6 +1,7 @@
 // A program that uses AWS: the SDK for JavaScript, told nothing but environment variables. Each line of stdin is one
-// call, each line of stdout its outcome; a process that lives as long as its stdin shows what the SDK does over time.
+// call, each line of stdout its outcome: a program that lives long shows what the SDK does over time.
 import { createInterface } from 'node:readline'
+import { mock } from 'node:test'
 import { GetCallerIdentityCommand, STSClient, type STSClientConfig } from '@aws-sdk/client-sts'
 
 const whoAmI = async (client: STSClient) => {
@@ -17,13 +18,26 @@ async function altered(): Promise<STSClientConfig> {
   return { credentials: { ...rest, secretAccessKey: `${secretAccessKey.slice(0, -1)}${last}` } }
 }
 
-const calls: Readonly<Record<string, () => Promise<object>>> = {
+let timeStands = false
+/** From here on the clock of this process stands at that instant. */
+function setTime(now: number) {
+  if (timeStands) mock.timers.setTime(now)
+  else mock.timers.enable({ apis: ['Date'], now })
+  timeStands = true
+}
+
+const calls: Readonly<Record<string, (argument: string) => Promise<object>>> = {
   identity: () => whoAmI(own),
-  'altered secret': async () => whoAmI(new STSClient(await altered())),
+  altered: async () => whoAmI(new STSClient(await altered())),
   environment: async () => process.env,
+  time: async (now) => {
+    setTime(Number(now))
+    return {}
+  },
 }
 
 for await (const line of createInterface({ input: process.stdin })) {
-  const outcome = await calls[line]?.().catch((error: Error) => ({ error: error.name, message: error.message }))
+  const [name = '', argument = ''] = line.split(' ')
+  const outcome = await calls[name]?.(argument).catch((error: Error) => ({ error: error.name, message: error.message }))
   console.log(JSON.stringify(outcome ?? { error: 'NoSuchCall', message: line }))
 }

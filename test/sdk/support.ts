@@ -41,12 +41,15 @@ export function configuration({ aws, arns, audience }: Surroundings, directory: 
   })
 }
 
+/** An event, and when by the boot clock. */
+export type Told<E extends Event = Event> = E & { readonly at: number }
+
 export interface House {
   readonly world: Surroundings
   readonly daemon: Daemon
   readonly runtimeDirectory: string
-  /** What the daemon has told so far, and when by the boot clock. */
-  readonly events: readonly (Event & { readonly at: number })[]
+  /** What the daemon has told so far. */
+  readonly events: readonly Told[]
   /** What its log says. */
   readonly log: readonly string[]
   /** What points an SDK at a profile, and a HOME without any file of AWS's; nothing of this machine's environment. */
@@ -60,7 +63,7 @@ export interface House {
 export const worldOf =
   (sessionSeconds: number, clock: Clock = systemClock) =>
   (directory: string): Promise<World> =>
-    startWorld({ directory, clock, x509TtlSeconds: 3600, jwtTtlSeconds: 3600, sessionSeconds })
+    startWorld({ directory, clock, x509TtlSeconds: 86_400, jwtTtlSeconds: 86_400, sessionSeconds })
 
 /** Starts the world in a folder of its own, and then the daemon in this process. */
 export async function openHouse(startIn: (directory: string) => Promise<Surroundings>, clock: Clock = systemClock): Promise<House> {
@@ -69,7 +72,7 @@ export async function openHouse(startIn: (directory: string) => Promise<Surround
   const runtimeDirectory = join(folder, 'run')
   await mkdir(home)
   const world = await startIn(folder)
-  const events: (Event & { at: number })[] = []
+  const events: Told[] = []
   const log: string[] = []
   const env = { SVIDECAR_CONFIG_YAML: configuration(world, runtimeDirectory), SPIFFE_ENDPOINT_SOCKET: world.socket }
   const load = () => loadConfig(undefined, { env, uid: process.getuid?.(), terminal: false })

@@ -4,9 +4,10 @@ import { systemClock } from '../../../src/core/clock.ts'
 import { createAuthority } from '../../../src/dev/authority.ts'
 import type { X509Identity } from '../../../src/identity/sources.ts'
 import { isFailing, isReady, type Watched } from '../client.ts'
-import type { Scenario } from '../scenario.ts'
-import { assertWithin, seconds } from '../scenario.ts'
+import { startRelay } from '../relay.ts'
+import { assertWithin, type Scenario, seconds } from '../scenario.ts'
 import { assertHandshake, ownRoots, publicKeyOf } from '../verify.ts'
+import { eventually } from '../world.ts'
 
 const web = { id: 'a', path: '/web' }
 
@@ -80,11 +81,40 @@ const serverDown: Scenario = {
 
     await world.startServer()
     const begun = world.clock.boot()
-    const { at } = await x509.until('it is signed again', isReady, 60_000)
+    const { at } = await x509.until('it is signed again', () => last(x509) !== held, 60_000)
+    await x509.until('all is well', isReady)
     assert.notEqual(publicKeyOf(last(x509)), publicKeyOf(held))
     assert.ok(x509.states.slice(1).every(({ what }) => what.status === 'ready'))
     const percent = (wall = 0) => Math.round(100 * left(wall))
     note(`warned at ${percent(warning?.wall)} %, alarmed at ${percent(alarmed)} %, recovered ${seconds(at - begun)} after the server`)
+  },
+}
+
+const endedAgain: Scenario = {
+  number: 11,
+  promise: 'goes on telling that its SVID has ended when the agent sends the same one again',
+  todo: 'any message clears the failure, and a moment later the end is told as if it were new',
+  ownServer: true,
+  world: { entries: [{ ...web, x509: 'short' }] },
+  speed: 30,
+  async run({ world, client }) {
+    const relay = await startRelay(`${world.path}.relay`, world.path)
+    try {
+      const { x509, eventsOf } = client({ path: relay.path })
+      await x509.until('there is an identity', isReady)
+      await world.stopServer()
+      const { notAfter } = last(x509).svid
+      await x509.until('the end is told', isFailing('x509_svid_expired'), 60_000)
+      const connected = eventsOf('identity.connected').length
+      relay.cut()
+      const streams = async () => eventsOf('identity.connected').length
+      await eventually('the stream is back', streams, (count) => count > connected)
+      await x509.until('the end is told', isFailing('x509_svid_expired'))
+      for (const { what, wall } of x509.states)
+        assert.ok(wall < notAfter || what.failure !== undefined, 'an SVID that has ended is never shown as well')
+    } finally {
+      await relay.close()
+    }
   },
 }
 
@@ -203,6 +233,7 @@ const keyScenario = (workloadKey: 'ec-p384' | 'rsa-2048'): Scenario => ({
 export const authorityScenarios: readonly Scenario[] = [
   rotation,
   serverDown,
+  endedAgain,
   federation,
   newAuthority,
   intermediates,

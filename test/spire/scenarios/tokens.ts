@@ -73,6 +73,25 @@ const kept: Scenario = {
   },
 }
 
+const renewed: Scenario = {
+  number: 16,
+  promise: 'has the next token soon after half of the life of the one before',
+  todo: "it asks just before SPIRE's own half-life, is given the same token, and then waits until three quarters",
+  world: { entries: [api] },
+  speed: 10,
+  async run({ client, note }) {
+    const own = client({ streams: [] })
+    const one = own.watch(own.jwt.watch(['one']))
+    const { what: first } = await one.until('there is a token', isReady)
+    assert.ok(first.status === 'ready')
+    const { issuedAt = 0, expiresAt } = first.value
+    const { wall } = await one.until('a renewal', () => one.values.length === 2)
+    const share = (wall - issuedAt) / (expiresAt - issuedAt)
+    note(`the next token came at ${Math.round(100 * share)} % of its life`)
+    assert.ok(share <= 0.65, `it came at ${Math.round(100 * share)} %`)
+  },
+}
+
 const oneUse: Scenario = {
   number: 16,
   promise: 'fetches a token of the identity that was chosen, be it by its SPIFFE ID or by its X.509-SVID',
@@ -111,6 +130,7 @@ const noIssuer: Scenario = {
 const serverDown: Scenario = {
   number: 11,
   promise: 'keeps its token while nothing is signed, gives it up at its end, and has one again with the server',
+  todo: 'the pause of a second before it asks again may be longer than what is left of the token',
   notOnDev: 'the dev agent signs its tokens itself, so none ever fails',
   ownServer: true,
   world: { entries: [api] },
@@ -133,4 +153,4 @@ const serverDown: Scenario = {
   },
 }
 
-export const tokenScenarios: readonly Scenario[] = [kept, oneUse, noIssuer, serverDown]
+export const tokenScenarios: readonly Scenario[] = [kept, renewed, oneUse, noIssuer, serverDown]
