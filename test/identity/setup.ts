@@ -75,16 +75,19 @@ export function startX509(t: TestContext, wanted?: Wanted, random?: () => number
   const world = setup(t, wanted, random)
   const { source, run } = createX509Source(world.options)
   const states: (typeof source.current)[] = []
-  const watch: Task = async (signal) => {
-    for (let state = source.current; ; state = await source.next(state, signal)) states.push(state)
+  const { stop } = world.start(run)
+  const watching = new AbortController()
+  t.after(() => watching.abort())
+  const watch = async () => {
+    for (let state = source.current; ; state = await source.next(state, watching.signal)) states.push(state)
   }
-  const running = world.start((signal) => Promise.race([run(signal), watch(signal)]).then(() => {}))
+  watch().catch(() => {})
   return {
     ...world,
     source,
     /** Every state that somebody who waits for changes has seen. */
     states,
-    stop: running.stop,
+    stop,
     /** The agent's newest stream. */
     agent: () => world.api.x509.last,
     failureCode: () => source.current.failure?.code,
