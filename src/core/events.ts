@@ -27,6 +27,8 @@ export type Event =
   | {
       type: 'config.loaded'
       origin: string
+      /** Wall clock, milliseconds. */
+      at: number
       profiles: readonly { name: string; required: boolean; roleArn: string; method: ProfileFacts['method']; identity: string }[]
     }
   | { type: 'config.reload_failed'; failure: Failure }

@@ -64,6 +64,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   const announce = () =>
     emit({
       type: 'config.loaded',
+      at: clock.now(),
       origin: config.origin,
       profiles: config.profiles.map((profile) => ({
         name: profile.name,

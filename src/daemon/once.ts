@@ -30,6 +30,7 @@ export async function runOnce(config: Config, { clock, random, timeoutMs, signal
   const parts = createParts({ clock, random, emit: events.emit })
   events.emit({
     type: 'config.loaded',
+    at: clock.now(),
     origin: config.origin,
     profiles: config.profiles.map((profile) => ({
       name: profile.name,

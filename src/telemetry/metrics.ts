@@ -62,11 +62,41 @@ export function createMetrics(): Metrics {
     },
   })
 
+  // What the running configuration names; series of anything else are taken away before the next scrape.
+  let known = { profile: new Set<string>(), identity: new Set<string>() }
+  async function prune(): Promise<void> {
+    for (const metric of [
+      expiry,
+      renewal,
+      usable,
+      successes,
+      failures,
+      duration,
+      skew,
+      connected,
+      restarts,
+      apiErrors,
+      notBefore,
+      notAfter,
+      updates,
+      jwtExpiry,
+      jwtFetches,
+    ]) {
+      for (const { labels } of (await metric.get()).values) {
+        const { le: _, ...own } = labels as Record<string, string | number>
+        const { profile, identity } = own
+        if ((profile !== undefined && !known.profile.has(String(profile))) || (identity !== undefined && !known.identity.has(String(identity))))
+          metric.remove(own)
+      }
+    }
+  }
+
   let seen: { identity: string; spiffeId: string } | undefined
   const folds: { [T in Event['type']]?: (event: EventOf<T>) => void } = {
     'daemon.starting': (event) => build.set({ version: event.version, commit: event.commit, node_version: process.version }, 1),
     'config.loaded': (event) => {
-      loaded.setToCurrentTime()
+      loaded.set(event.at / 1000)
+      known = { profile: new Set(event.profiles.map(({ name }) => name)), identity: new Set(event.profiles.map(({ identity }) => identity)) }
       reloadFailures.inc(0)
       for (const { name, method, identity } of event.profiles) {
         // Series exist before their first event: an alert on increase() needs the zero.
@@ -121,7 +151,10 @@ export function createMetrics(): Metrics {
   }
   return {
     listener: (event) => (folds[event.type] as ((event: Event) => void) | undefined)?.(event),
-    render: async () => ({ contentType: registry.contentType, body: await registry.metrics() }),
+    render: async () => {
+      await prune()
+      return { contentType: registry.contentType, body: await registry.metrics() }
+    },
     describe: () => declared,
   }
 }

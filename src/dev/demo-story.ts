@@ -1,0 +1,220 @@
+// What happens in the demo, in plain words: a fold over the daemon's log, the calls and the key presses. Pure but for
+// its own state, so that a test can tell it any story.
+import type { Call } from './demo-client.ts'
+import { type ProfileName, profileNames } from './demo-daemon.ts'
+
+export type Tone = 'plain' | 'good' | 'warn' | 'bad'
+
+export interface Entry {
+  readonly at: number
+  /** Who it is about: daemon, identity, you, or a profile. */
+  readonly subject: string
+  readonly text: string
+  readonly tone: Tone
+}
+
+export interface Tally {
+  ok: number
+  failed: number
+  /** The last of them, oldest first. */
+  recent: boolean[]
+  last?: Call
+  /** The key that the last good call was signed with. */
+  accessKeyId?: string
+  /** Of the credentials that the daemon has; wall clock, milliseconds. */
+  endsAt: number
+  /** When the daemon asks AWS again after a failure. */
+  retryAt?: number
+}
+
+/** What a person can take away. */
+export type Part = 'agent' | 'AWS'
+
+export interface Story {
+  readonly entries: readonly Entry[]
+  readonly profiles: Readonly<Record<ProfileName, Tally>>
+  /** How often each was replaced by a new one; credentials count once a call was signed with them. */
+  readonly rotations: { svids: number; credentials: number }
+  readonly firstError: string | undefined
+  readonly x509EndsAt: number
+  readonly jwtEndsAt: number
+  /** Since when a part is away. */
+  readonly away: Readonly<Partial<Record<Part, number>>>
+  /** Every profile has had credentials. */
+  readonly ready: boolean
+  logged(line: Readonly<Record<string, unknown>>): void
+  called(profile: ProfileName, call: Call): void
+  /** Somebody took a part away or brought it back. */
+  switched(part: Part, here: boolean): void
+}
+
+const remembered = 200
+const recently = 60
+
+/** Starts a story; `told` hears every entry at once. */
+export function createStory(now: () => number, told: (entry: Entry) => void): Story {
+  const entries: Entry[] = []
+  const tally = (): Tally => ({ ok: 0, failed: 0, recent: [], endsAt: 0 })
+  const profiles = { app: tally(), reports: tally() }
+  const rotations = { svids: 0, credentials: 0 }
+  const away: Partial<Record<Part, number>> = {}
+  let serial = ''
+  let firstError: string | undefined
+  let x509EndsAt = 0
+  let jwtEndsAt = 0
+
+  function tell(subject: string, text: string, tone: Tone = 'plain'): void {
+    const entry = { at: now(), subject, text, tone }
+    // Two streams of one agent fail with the same words.
+    if (entries.findLast((one) => one.subject === subject)?.text === text) return
+    entries.push(entry)
+    if (entries.length > remembered) entries.shift()
+    told(entry)
+  }
+  const left = (instant: number): string => `${seconds(instant - now())} s`
+
+  const listeners: Readonly<Record<string, (line: Line) => void>> = {
+    'daemon.starting': ({ text }) => tell('daemon', `svidecar ${text('version')} runs as process ${text('pid')}`),
+    'x509.updated': ({ text, instant }) => {
+      x509EndsAt = instant('not_after')
+      const first = serial === ''
+      if (!first && serial !== text('serial')) rotations.svids++
+      serial = text('serial')
+      tell('identity', `${first ? `${text('spiffe_id')} has` : 'a new'} X.509-SVID ${tail(serial)}, which ends in ${left(x509EndsAt)}`, 'good')
+    },
+    'jwt.fetched': ({ instant }) => {
+      jwtEndsAt = instant('expires')
+    },
+    'identity.recovered': () => tell('identity', 'the agent answers again', 'good'),
+    'identity.warning': ({ text, words }) => {
+      // SVIDs begin ten seconds in the past; of twenty that look late to a daemon that is made for hours.
+      if (text('code') !== 'x509_rotation_late') tell('identity', words, 'warn')
+    },
+    'credentials.fresh': ({ profile, text, instant }) => {
+      if (profile === undefined) return
+      profiles[profile].endsAt = instant('expires')
+      delete profiles[profile].retryAt
+      tell(profile, `new credentials ${text('access_key_id')}, which end in ${left(profiles[profile].endsAt)}`, 'good')
+    },
+    'credentials.expired': ({ profile }) => tell(profile ?? 'daemon', 'the last good credentials have ended: callers get 503', 'bad'),
+    'exchange.failed': ({ profile, text, number }) => {
+      if (profile === undefined) return
+      const wait = number('retry_in_seconds')
+      profiles[profile].retryAt = now() + wait * 1_000
+      const served = profiles[profile].endsAt > now() ? 'the last good ones stay' : 'there are none to serve'
+      tell(profile, `no new credentials (${text('code')}): ${served}; the daemon asks again in ${seconds(wait * 1_000)} s`, 'warn')
+    },
+  }
+
+  return {
+    entries,
+    profiles,
+    rotations,
+    away,
+    get firstError() {
+      return firstError
+    },
+    get x509EndsAt() {
+      return x509EndsAt
+    },
+    get jwtEndsAt() {
+      return jwtEndsAt
+    },
+    get ready() {
+      return profileNames.every((name) => profiles[name].endsAt > 0)
+    },
+    logged(fact) {
+      const line = readable(fact)
+      const listener = listeners[line.text('event')]
+      const level = line.text('level')
+      if (listener !== undefined) listener(line)
+      else if (level === 'warn' || level === 'error')
+        tell(line.profile ?? (line.text('identity') === '' ? 'daemon' : 'identity'), line.words, level === 'warn' ? 'warn' : 'bad')
+    },
+    called(profile, call) {
+      const known = profiles[profile]
+      const before = known.last
+      known.last = call
+      known.recent = [...known.recent, call.ok].slice(-recently)
+      if (!call.ok) {
+        known.failed++
+        firstError ??= call.error
+        if (before?.ok !== false) tell(profile, `GetCallerIdentity failed: ${call.error}`, 'bad')
+        return
+      }
+      known.ok++
+      if (before?.ok === false) tell(profile, 'GetCallerIdentity succeeds again', 'good')
+      if (call.accessKeyId === known.accessKeyId) return
+      if (known.accessKeyId !== undefined) rotations.credentials++
+      if (call.accessKeyId !== undefined) known.accessKeyId = call.accessKeyId
+      tell(profile, `GetCallerIdentity, signed with ${known.accessKeyId}: ${call.arn}`)
+    },
+    switched(part, here) {
+      if (here) delete away[part]
+      else away[part] = now()
+      tell('you', expectation(part, here, { profiles, x509EndsAt }, now()), here ? 'good' : 'warn')
+    },
+  }
+}
+
+interface Line {
+  readonly profile: ProfileName | undefined
+  /** The sentence, without its subject. */
+  readonly words: string
+  text(name: string): string
+  number(name: string): number
+  instant(name: string): number
+}
+
+const readable = (fact: Readonly<Record<string, unknown>>): Line => {
+  const text = (name: string): string => String(fact[name] ?? '')
+  return {
+    profile: profileNames.find((name) => name === fact['profile']),
+    words: text('msg').replace(/^(identity|profile) \S+: /, ''),
+    text,
+    number: (name) => Number(fact[name] ?? 0),
+    instant: (name) => Date.parse(text(name)) || 0,
+  }
+}
+
+/** What to expect after a key press. */
+export function expectation(part: Part, here: boolean, story: Pick<Story, 'profiles' | 'x509EndsAt'>, now: number): string {
+  const left = (instant: number): string => `${seconds(instant - now)} s`
+  const { app, reports } = story.profiles
+  if (part === 'agent')
+    return here
+      ? 'The agent is back. The daemon connects again within a second and takes a new SVID.'
+      : `The agent is gone. app is renewed with the X.509-SVID in hand, for ${left(story.x509EndsAt)} yet; reports needs a new JWT-SVID each time and lives on its last good credentials for ${left(reports.endsAt)}. Only when they end do callers get 503.`
+  if (!here)
+    return `AWS issues nothing now. The daemon goes on serving the last good credentials, of app for ${left(app.endsAt)} and of reports for ${left(reports.endsAt)}; then callers get 503.`
+  const waits = [app, reports].flatMap(({ retryAt }) => (retryAt === undefined || retryAt < now ? [] : [retryAt]))
+  const when = waits.length === 0 ? 'when they are due' : `within ${left(Math.max(...waits))}`
+  return `AWS issues again. The daemon asks for new credentials ${when}.`
+}
+
+/** What speaks against the demo: sentences, none if every call succeeded and both kinds of rotation were seen. */
+export function objections({ profiles, rotations, firstError }: Pick<Story, 'profiles' | 'rotations' | 'firstError'>): string[] {
+  const calls = profileNames.reduce((sum, name) => sum + profiles[name].ok + profiles[name].failed, 0)
+  const failed = profileNames.reduce((sum, name) => sum + profiles[name].failed, 0)
+  return [
+    ...(calls === 0 ? ['no call was made'] : []),
+    ...(failed === 0 ? [] : [`${failed} of ${count(calls, 'call')} failed, the first with ${firstError}`]),
+    ...(rotations.svids === 0 ? ['no new X.509-SVID was seen'] : []),
+    ...(rotations.credentials === 0 ? ['no new AWS credentials were seen'] : []),
+  ]
+}
+
+/** The counts in a sentence. */
+export function tallies({ profiles, rotations }: Pick<Story, 'profiles' | 'rotations'>): string {
+  const calls = profileNames.reduce((sum, name) => sum + profiles[name].ok + profiles[name].failed, 0)
+  const failed = profileNames.reduce((sum, name) => sum + profiles[name].failed, 0)
+  const outcome = failed === 0 ? 'none failed' : `${failed} failed`
+  return `${count(calls, 'call')}, ${outcome}; ${count(rotations.svids, 'new X.509-SVID')} and ${rotations.credentials} new credentials in use.`
+}
+
+const count = (number: number, noun: string): string => `${number} ${noun}${number === 1 ? '' : 's'}`
+
+export const seconds = (ms: number): number => Math.max(0, Math.round(ms / 1_000))
+
+/** The end of a serial or an access key, by which a person tells two apart. */
+export const tail = (text: string): string => `…${text.slice(-4)}`
