@@ -1,6 +1,7 @@
 // Finds the configuration, reads it, and either returns all of it or says everything that is wrong with it.
 import { existsSync, readFileSync } from 'node:fs'
-import { z } from 'zod/mini'
+import * as z from 'zod/mini'
+import en from 'zod/v4/locales/en.js'
 import { errorText, failure } from '../core/errors.ts'
 import type { Config } from './config.ts'
 import { envConfig, envNameOf, hasEnvConfig } from './env.ts'
@@ -30,10 +31,10 @@ interface Found {
  */
 export async function loadConfig(file: string | undefined, around: Surroundings): Promise<Config> {
   const { origin, value, locate, mistakes } = await find(file, around.env)
-  z.config(z.locales.en())
+  z.config(en())
   const parsed = configSchema.safeParse(value)
   const found = [...mistakes]
-  if (!parsed.success) for (const issue of parsed.error.issues) found.push(...explain(issue))
+  if (!parsed.success) for (const issue of parsed.error.issues) found.push(...explain(issue, value))
   const complain = () => mistakesFailure(origin, origin === environment ? found.map(byVariable) : found, locate)
   if (!parsed.success) throw complain()
   const resolved = resolveConfig(parsed.data, origin, around)
@@ -65,10 +66,10 @@ function readConfigFile(path: string): string {
 }
 
 /** zod's issue as one of ours: unknown keys one by one, each with the nearest key of its place. */
-function explain(issue: z.core.$ZodIssue): Mistake[] {
+function explain(issue: z.core.$ZodIssue, document: unknown): Mistake[] {
   const path = issue.path.filter((part): part is string | number => typeof part !== 'symbol')
   if (issue.code !== 'unrecognized_keys') {
-    const missing = issue.code === 'invalid_type' && issue.input === undefined
+    const missing = path.reduce<unknown>((value, part) => (value as Record<string | number, unknown> | undefined)?.[part], document) === undefined
     return [{ path, message: missing ? 'is missing' : issue.message.replace(/^Invalid input: /, '') }]
   }
   const known = keysAt(path)

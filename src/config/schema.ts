@@ -1,5 +1,5 @@
 // The configuration file's keys. Their descriptions are the reference documentation and the JSON Schema.
-import { z } from 'zod/mini'
+import * as z from 'zod/mini'
 
 const text = (description: string) => z.string().check(z.minLength(1), z.describe(description))
 const flag = (description: string) => z.boolean().check(z.describe(description))

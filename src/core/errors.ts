@@ -51,5 +51,8 @@ export const systemCode = (error: unknown): string | undefined =>
   error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined
 
 /** One sentence for a person: what happened and what to do. */
-export const sentence = (of: { message: string; remedy: string }): string =>
-  of.remedy === '' ? of.message : `${of.message.replace(/[.:]?$/, '.')} ${of.remedy}`
+export const sentence = ({ message, remedy }: { message: string; remedy: string }): string => {
+  if (remedy === '') return message
+  // A list of mistakes has its remedy on a line of its own.
+  return message.includes('\n') ? `${message}\n${remedy}` : `${message.replace(/[.:?]?$/, (end) => (end === '?' ? end : '.'))} ${remedy}`
+}

@@ -27,9 +27,9 @@ export function daemonBundle(): string {
 }
 
 /** Starts it; `told` gets every line of its log. Resolves at once; the log says when it listens. */
-export function startDaemon(world: World, folder: string, told: (line: Readonly<Record<string, unknown>>) => void): Daemon {
+export function startDaemon(bundle: string, world: World, folder: string, told: (line: Readonly<Record<string, unknown>>) => void): Daemon {
   const child = startChild({
-    command: [daemonBundle(), 'run'],
+    command: [bundle, 'run'],
     // Nothing of the person's own environment, where a proxy or a configuration might be.
     env: { HOME: folder, PATH: process.env['PATH'] ?? '', SVIDECAR_CONFIG_YAML: configuration(world, folder) },
     tells: 'stderr',

@@ -2,6 +2,7 @@
 // its own state, so that a test can tell it any story.
 import type { Call } from './demo-client.ts'
 import { type ProfileName, profileNames } from './demo-daemon.ts'
+import { expectation, seconds, tail } from './demo-words.ts'
 
 export type Tone = 'plain' | 'good' | 'warn' | 'bad'
 
@@ -167,7 +168,10 @@ interface Line {
 }
 
 const readable = (fact: Readonly<Record<string, unknown>>): Line => {
-  const text = (name: string): string => String(fact[name] ?? '')
+  const text = (name: string): string => {
+    const value = fact[name]
+    return typeof value === 'string' || typeof value === 'number' ? String(value) : ''
+  }
   return {
     profile: profileNames.find((name) => name === fact['profile']),
     words: text('msg').replace(/^(identity|profile) \S+: /, ''),
@@ -176,45 +180,3 @@ const readable = (fact: Readonly<Record<string, unknown>>): Line => {
     instant: (name) => Date.parse(text(name)) || 0,
   }
 }
-
-/** What to expect after a key press. */
-export function expectation(part: Part, here: boolean, story: Pick<Story, 'profiles' | 'x509EndsAt'>, now: number): string {
-  const left = (instant: number): string => `${seconds(instant - now)} s`
-  const { app, reports } = story.profiles
-  if (part === 'agent')
-    return here
-      ? 'The agent is back. The daemon connects again within a second and takes a new SVID.'
-      : `The agent is gone. app is renewed with the X.509-SVID in hand, for ${left(story.x509EndsAt)} yet; reports needs a new JWT-SVID each time and lives on its last good credentials for ${left(reports.endsAt)}. Only when they end do callers get 503.`
-  if (!here)
-    return `AWS issues nothing now. The daemon goes on serving the last good credentials, of app for ${left(app.endsAt)} and of reports for ${left(reports.endsAt)}; then callers get 503.`
-  const waits = [app, reports].flatMap(({ retryAt }) => (retryAt === undefined || retryAt < now ? [] : [retryAt]))
-  const when = waits.length === 0 ? 'when they are due' : `within ${left(Math.max(...waits))}`
-  return `AWS issues again. The daemon asks for new credentials ${when}.`
-}
-
-/** What speaks against the demo: sentences, none if every call succeeded and both kinds of rotation were seen. */
-export function objections({ profiles, rotations, firstError }: Pick<Story, 'profiles' | 'rotations' | 'firstError'>): string[] {
-  const calls = profileNames.reduce((sum, name) => sum + profiles[name].ok + profiles[name].failed, 0)
-  const failed = profileNames.reduce((sum, name) => sum + profiles[name].failed, 0)
-  return [
-    ...(calls === 0 ? ['no call was made'] : []),
-    ...(failed === 0 ? [] : [`${failed} of ${count(calls, 'call')} failed, the first with ${firstError}`]),
-    ...(rotations.svids === 0 ? ['no new X.509-SVID was seen'] : []),
-    ...(rotations.credentials === 0 ? ['no new AWS credentials were seen'] : []),
-  ]
-}
-
-/** The counts in a sentence. */
-export function tallies({ profiles, rotations }: Pick<Story, 'profiles' | 'rotations'>): string {
-  const calls = profileNames.reduce((sum, name) => sum + profiles[name].ok + profiles[name].failed, 0)
-  const failed = profileNames.reduce((sum, name) => sum + profiles[name].failed, 0)
-  const outcome = failed === 0 ? 'none failed' : `${failed} failed`
-  return `${count(calls, 'call')}, ${outcome}; ${count(rotations.svids, 'new X.509-SVID')} and ${rotations.credentials} new credentials in use.`
-}
-
-const count = (number: number, noun: string): string => `${number} ${noun}${number === 1 ? '' : 's'}`
-
-export const seconds = (ms: number): number => Math.max(0, Math.round(ms / 1_000))
-
-/** The end of a serial or an access key, by which a person tells two apart. */
-export const tail = (text: string): string => `…${text.slice(-4)}`

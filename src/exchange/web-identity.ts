@@ -65,7 +65,7 @@ export function webIdentity(source: JwtSource, context: ExchangeContext, options
         facts,
       })
     // Loaded on first use: a Roles Anywhere daemon never pays for it.
-    const { fromWebToken } = await import('@aws-sdk/credential-providers')
+    const { fromWebToken } = await import('./sdk.ts')
     const skewBefore = server.skewSeconds
     const replies: Reply[] = []
     const seen = (reply: Reply) => {

@@ -91,7 +91,7 @@ export function createMetrics(): Metrics {
     }
   }
 
-  let seen: { identity: string; spiffeId: string } | undefined
+  const inUse = new Map<string, string>()
   const folds: { [T in Event['type']]?: (event: EventOf<T>) => void } = {
     'daemon.starting': (event) => build.set({ version: event.version, commit: event.commit, node_version: process.version }, 1),
     'config.loaded': (event) => {
@@ -116,9 +116,9 @@ export function createMetrics(): Metrics {
     'identity.rejected': (event) => apiErrors.inc({ identity: event.identity, code: event.failure.code }),
     'x509.updated': (event) => {
       const { identity, spiffeId } = event
-      if (seen?.identity === identity && seen.spiffeId !== spiffeId)
-        for (const one of [notBefore, notAfter]) one.remove({ identity, spiffe_id: seen.spiffeId })
-      seen = { identity, spiffeId }
+      const before = inUse.get(identity)
+      if (before !== undefined && before !== spiffeId) for (const one of [notBefore, notAfter]) one.remove({ identity, spiffe_id: before })
+      inUse.set(identity, spiffeId)
       notBefore.set({ identity, spiffe_id: spiffeId }, event.notBefore / 1000)
       notAfter.set({ identity, spiffe_id: spiffeId }, event.notAfter / 1000)
       updates.inc({ identity })

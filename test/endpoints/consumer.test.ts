@@ -20,7 +20,10 @@ function consumer(names: readonly string[] = ['app']) {
   const token: IdentityToken = {
     compact: secret(jwt),
     subject: 'spiffe://example.org/web',
+    issuer: undefined,
+    algorithm: 'ES256',
     audience: ['sts.amazonaws.com'],
+    issuedAt: clock.now(),
     expiresAt: clock.now() + 300_000,
   }
   const state: Cell<IdentityState<IdentityToken>> = createCell<IdentityState<IdentityToken>>({ status: 'ready', value: token, since: clock.now() })

@@ -16,7 +16,7 @@ test('the Host is the bound literal, localhost or a configured name, in any case
 
 test('no other text is a Host that passes', () => {
   const good = /^(127\.0\.0\.1|localhost|pod\.internal|\[127\.0\.0\.1\])(:\d{1,5})?$/i
-  const letters = [...'127.0.0.1localhostpod.internal:[]@/%#?, \t\0\u00e9\u0130\u017f\u212a']
+  const letters = '127.0.0.1localhostpod.internal:[]@/%#?, \t\0\u00e9\u0130\u017f\u212a'.split('')
   const noise = fc.array(fc.constantFrom(...letters), { maxLength: 20 }).map((some) => some.join(''))
   const near = fc.tuple(noise, fc.constantFrom('127.0.0.1', 'localhost', 'pod.internal'), noise).map((all) => all.join(''))
   fc.assert(
@@ -48,7 +48,7 @@ test('a request without a Host header passes nowhere that has a rule', () => {
 })
 
 test('a clean path is made only of plain segments, is stable, and differs from what came by slashes alone', () => {
-  const letters = [...'//..aA0-_~;%\\\0?#&=+@:é ']
+  const letters = '//..aA0-_~;%\\\0?#&=+@:é '.split('')
   const paths = fc.array(fc.constantFrom(...letters), { maxLength: 24 }).map((some) => `/${some.join('')}`)
   fc.assert(
     fc.property(paths, (path) => {

@@ -5,9 +5,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { fileURLToPath } from 'node:url'
-import { configuration, type Environment, startClient, worldOf } from './support.ts'
+import { configuration, type Environment, javaScript, startClient, worldOf } from './support.ts'
 
-const [main, client] = ['../../src/main.ts', 'client.ts'].map((file) => fileURLToPath(new URL(file, import.meta.url)))
+const main = fileURLToPath(new URL('../../src/main.ts', import.meta.url))
 
 test('a program under svidecar exec calls AWS, and nothing is left behind', async (t) => {
   const folder = await mkdtemp(join(tmpdir(), 'sdk-exec-'))
@@ -20,7 +20,7 @@ test('a program under svidecar exec calls AWS, and nothing is left behind', asyn
   await mkdir(temporary)
   await mkdir(home)
   const program = startClient(
-    [process.execPath, main ?? '', 'exec', '--profile', 'app', '--', process.execPath, client ?? ''],
+    [process.execPath, main, 'exec', '--profile', 'app', '--', ...javaScript],
     {
       HOME: home,
       TMPDIR: temporary,

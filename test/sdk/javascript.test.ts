@@ -2,7 +2,6 @@
 // it signs with them.
 import assert from 'node:assert/strict'
 import { after, before, describe, it, type TestContext } from 'node:test'
-import { fileURLToPath } from 'node:url'
 import type { EventOf } from '../../src/core/events.ts'
 import { eventually } from '../support/eventually.ts'
 import { createFakeClock } from '../support/fake-clock.ts'
@@ -14,6 +13,7 @@ import {
   type Environment,
   endpoints,
   type House,
+  javaScript,
   openHouse,
   type Profile,
   profileNames,
@@ -23,8 +23,7 @@ import {
   worldOf,
 } from './support.ts'
 
-const program = [process.execPath, fileURLToPath(new URL('client.ts', import.meta.url))]
-const startJavaScript = (environment: Environment): Client => startClient(program, environment)
+const startJavaScript = (environment: Environment): Client => startClient(javaScript, environment)
 
 const roleNames = { app: 'web', web: 'web-identity' } as const
 

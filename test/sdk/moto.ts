@@ -12,8 +12,7 @@ import { startDevAws } from '../../src/dev/aws.ts'
 import type { Surroundings } from './support.ts'
 
 /** The folder of the Python that has boto3 and moto. The first time takes half a minute. */
-export const pythonFolder = (): string =>
-  execFileSync(fileURLToPath(new URL('python/build', import.meta.url)), { encoding: 'utf8' }).trim()
+export const pythonFolder = (): string => execFileSync(fileURLToPath(new URL('python/build', import.meta.url)), { encoding: 'utf8' }).trim()
 
 const region = 'us-east-1'
 const iamArn = 'arn:aws:iam::123456789012'
@@ -27,9 +26,7 @@ const arns = {
 const allow = (action: string | string[], principal?: object) =>
   JSON.stringify({
     Version: '2012-10-17',
-    Statement: [
-      { Effect: 'Allow', Action: action, ...(principal ? { Principal: principal } : { Resource: '*' }) },
-    ],
+    Statement: [{ Effect: 'Allow', Action: action, ...(principal ? { Principal: principal } : { Resource: '*' }) }],
   })
 
 export interface Moto {
@@ -120,6 +117,7 @@ export const motoWorld =
     const spiffeIds = ['spiffe://dev.local/web']
     const issuer = 'https://oidc.dev.local'
     const audience = 'sts.amazonaws.com'
+    let count = 0
     const aws = await startDevAws({
       clock,
       region,
@@ -128,7 +126,7 @@ export const motoWorld =
       oidcProviders: [{ issuer, audiences: [audience], jwks: () => authority.jwks() }],
       roles: [arns.role, arns.webIdentityRole].map((roleArn) => ({ roleArn, spiffeIds })),
       mint: async ({ roleArn }) => {
-        const name = `issue-${issued.size}`
+        const name = `issue-${++count}`
         const credentials = await moto.assumeRole(roleArn, name)
         issued.set(name, credentials.accessKeyId)
         return credentials

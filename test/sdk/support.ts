@@ -1,10 +1,12 @@
 // What the tests of SDKs share: a house (dev world and daemon), clients that know only environment variables, and a
 // reader that sees what the endpoints really answer.
 import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { mkdir, mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
+import { fileURLToPath } from 'node:url'
 import { loadConfig } from '../../src/config/load.ts'
 import { type Clock, systemClock } from '../../src/core/clock.ts'
 import type { Event } from '../../src/core/events.ts'
@@ -153,6 +155,9 @@ export const asked = ({ requests }: DevAws, endpoint: Endpoint, profile: Profile
     .filter(({ headers }) => headers['user-agent']?.split(' ').includes(`app/${application(endpoint, profile)}`))
     .map(({ status, headers }) => ({ verified: status === 200, accessKeyId: /Credential=([^/]+)\//.exec(headers['authorization'] ?? '')?.[1] }))
 
+/** The command of the client that is written in JavaScript. */
+export const javaScript = [process.execPath, fileURLToPath(new URL('client.ts', import.meta.url))]
+
 export interface Outcome {
   /** Who AWS says the caller is. */
   readonly arn?: string
@@ -202,4 +207,15 @@ export function startClient(command: readonly string[], environment: Environment
       return ended
     },
   }
+}
+
+const main = fileURLToPath(new URL('../../src/main.ts', import.meta.url))
+
+/** Runs a command of svidecar: its exit status, and all that it said. */
+export async function runCommand(words: readonly string[]): Promise<{ status: number; output: string }> {
+  const child = spawn(process.execPath, [main, ...words], { env: {}, stdio: ['ignore', 'pipe', 'pipe'] })
+  const texts: Buffer[] = []
+  for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk: Buffer) => texts.push(chunk))
+  const [status] = (await once(child, 'close')) as [number]
+  return { status, output: Buffer.concat(texts).toString() }
 }
