@@ -50,16 +50,27 @@ function classify({ status, code, message }: Refusal): FailureCode {
   return 'validation'
 }
 
-/** Names the failure behind a refusal. `skewSeconds` is how far this machine's clock is from AWS's, where that was news. */
-export function refusalFailure(refusal: Refusal, skewSeconds: number | undefined, facts: Readonly<Record<string, string | number>>): Failure {
+/** What is known of the two clocks: AWS's less ours in seconds, and whether the request was made in AWS's time. */
+export interface Skew {
+  readonly seconds: number | undefined
+  readonly corrected: boolean
+}
+
+// What AWS tolerates in a signature.
+const toleratedSkewSeconds = 300
+
+/** Names the failure behind a refusal. */
+export function refusalFailure(refusal: Refusal, skew: Skew, facts: Readonly<Record<string, string | number>>): Failure {
   const { service, status, message } = refusal
   const found = classify(refusal)
-  // Five minutes are what AWS tolerates in a signature; beyond that every other reason is moot.
-  const code = status < 500 && found !== 'throttled' && skewSeconds !== undefined && Math.abs(skewSeconds) > 300 ? 'clock_skew' : found
-  const skewed = code === 'clock_skew' && skewSeconds !== undefined ? ` (AWS's clock differs from this one by ${Math.round(skewSeconds)} s)` : ''
+  // With a request made in the wrong time every other reason is moot.
+  const moot = status < 500 && found !== 'throttled' && !skew.corrected && Math.abs(skew.seconds ?? 0) > toleratedSkewSeconds
+  const code = moot ? 'clock_skew' : found
+  const seconds = skew.seconds === undefined ? undefined : Math.round(skew.seconds)
+  const skewed = code === 'clock_skew' && seconds !== undefined ? ` (AWS's clock differs from this one by ${seconds} s)` : ''
   const retryAfter = Number(refusal.retryAfter)
   return failure(code, `${service} refused with ${status} ${refusal.code}: ${message || 'no message'}${skewed}`, {
     retryAfterSeconds: retryAfter > 0 ? retryAfter : undefined,
-    facts: skewSeconds === undefined ? facts : { ...facts, clock_skew_seconds: Math.round(skewSeconds) },
+    facts: seconds === undefined ? facts : { ...facts, clock_skew_seconds: seconds },
   })
 }

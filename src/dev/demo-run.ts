@@ -50,7 +50,7 @@ async function perform(options: DemoOptions, story: Story, bundle: string, print
       () => {},
     )
 
-  const folder = await mkdtemp(join(tmpdir(), 'svidecar-'))
+  const folder = await mkdtemp(join(tmpdir(), 'svidecar-demo-'))
   stack.defer(() => rm(folder, { recursive: true, force: true }))
   const { svidSeconds, sessionSeconds } = options
   const lifetimes = { x509TtlSeconds: svidSeconds, jwtTtlSeconds: svidSeconds, sessionSeconds }

@@ -32,7 +32,7 @@ export const banner = [
 /** The lines of the screen, at most `rows`; those that can be missed give way first. */
 export function render(view: View, columns: number, rows: number): Line[] {
   const head = [title(view, columns), ...banner.map((text): Line => [[` ${text}`, 'dim']])]
-  const foot = [...notice(view, columns), ...shell(view, rows), keys(view)]
+  const foot = [...notice(view, columns), ...shell(view, columns, rows), keys(view)]
   const body = [identity(view, columns), credentials(view, columns), calls(view, columns), daemon(view, columns)]
   const taken = [head, ...body, foot].flat().length
   const spare = rows - taken
@@ -164,11 +164,14 @@ function notice({ now, story }: View, columns: number): Line[] {
   return [...wrap(last.text, columns - 2).map((text): Line => [[` ${text}`, last.tone]]), []]
 }
 
-/** The environment itself where there is room for it, else how to read it from its file. */
-function shell({ paste, folder }: View, rows: number): Line[] {
+/** The environment itself where there is room for it, else how to read it from its file; never cut, since it is to be pasted. */
+function shell({ paste, folder }: View, columns: number, rows: number): Line[] {
   if (paste.length === 0) return []
-  if (rows < 36) return [[[' Another shell  ', 'dim'], [`. ${folder}/env && aws sts get-caller-identity`]]]
-  return [[[' Paste into another shell to be one more client:', 'dim']], ...paste.map((line): Line => [[` ${line}`]]), []]
+  const fits = (text: string): boolean => text.length < columns
+  if (rows >= 36 && paste.every(fits)) return [[[' Paste into another shell to be one more client:', 'dim']], ...paste.map((line): Line => [[` ${line}`]]), []]
+  const read = `. ${folder}/env`
+  const whole = `${read} && aws sts get-caller-identity`
+  return [[[' Another shell  ', 'dim'], [fits(`${whole} Another shell  `) ? whole : read]]]
 }
 
 function keys({ keys: read, story }: View): Line {

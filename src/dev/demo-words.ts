@@ -39,7 +39,8 @@ export function tallies({ profiles, rotations }: Pick<Story, 'profiles' | 'rotat
 
 const count = (number: number, noun: string): string => `${number} ${noun}${number === 1 ? '' : 's'}`
 
-export const seconds = (ms: number): number => Math.max(0, Math.round(ms / 1_000))
+/** Whole seconds that are left; AWS and the agent cut off the rest, so that this gives back what they were asked for. */
+export const seconds = (ms: number): number => Math.max(0, Math.ceil(ms / 1_000))
 
 /** The end of a serial or an access key, by which a person tells two apart. */
 export const tail = (text: string): string => `…${text.slice(-4)}`

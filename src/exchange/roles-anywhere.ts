@@ -2,7 +2,7 @@
 // AWS's SDK has no CreateSession (client-rolesanywhere is the control plane), so request and signature are ours.
 import type { Arn } from '../aws/arn.ts'
 import { acceptCredentials, type Credentials } from '../aws/credentials.ts'
-import { refusalFailure } from '../aws/faults.ts'
+import { refusalFailure, type Skew } from '../aws/faults.ts'
 import { failure } from '../core/errors.ts'
 import type { Reply } from '../core/https.ts'
 import { whenReady, type X509Source } from '../identity/sources.ts'
@@ -61,11 +61,11 @@ export function rolesAnywhere(source: X509Source, context: ExchangeContext, opti
         { facts },
       )
     }
+    const corrected = server.skewSeconds !== undefined
     const headers = signX509(svid, { url, body, region: options.region, time: server.now() })
     const reply = await context.call({ url, method: 'POST', headers, body, ca: options.ca }, signal)
-    const skewBefore = server.skewSeconds
     learn(server, reply, context)
-    if (reply.status < 200 || reply.status > 299) throw refusal(reply, skewBefore === undefined ? server.skewSeconds : undefined, facts)
+    if (reply.status < 200 || reply.status > 299) throw refusal(reply, { seconds: server.skewSeconds, corrected }, facts)
     return accept(reply, options, context)
   }
 }
@@ -108,7 +108,7 @@ const json = (body: Buffer): Record<string, unknown> => {
   }
 }
 
-function refusal(reply: Reply, skewSeconds: number | undefined, facts: Record<string, string | number>) {
+function refusal(reply: Reply, skew: Skew, facts: Record<string, string | number>) {
   const document = json(reply.body)
   const text = (...candidates: unknown[]) => candidates.find((one): one is string => typeof one === 'string') ?? ''
   const code = text(reply.headers['x-amzn-errortype'], document['code'], document['__type'], 'without a code')
@@ -121,7 +121,7 @@ function refusal(reply: Reply, skewSeconds: number | undefined, facts: Record<st
       message,
       retryAfter: reply.headers['retry-after'],
     },
-    skewSeconds,
+    skew,
     facts,
   )
 }

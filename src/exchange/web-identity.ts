@@ -66,7 +66,7 @@ export function webIdentity(source: JwtSource, context: ExchangeContext, options
       })
     // Loaded on first use: a Roles Anywhere daemon never pays for it.
     const { fromWebToken } = await import('./sdk.ts')
-    const skewBefore = server.skewSeconds
+    const session = options.sessionName ?? sessionName(token.subject)
     const replies: Reply[] = []
     const seen = (reply: Reply) => {
       replies.push(reply)
@@ -76,7 +76,7 @@ export function webIdentity(source: JwtSource, context: ExchangeContext, options
     }
     const provide = fromWebToken({
       roleArn: options.role.text,
-      roleSessionName: options.sessionName ?? sessionName(token.subject),
+      roleSessionName: session,
       webIdentityToken: token.compact.reveal(),
       durationSeconds: options.durationSeconds,
       // Everything that the SDK would otherwise look up in the environment and in AWS's files is said here.
@@ -95,17 +95,17 @@ export function webIdentity(source: JwtSource, context: ExchangeContext, options
       const issued = await provide()
       return acceptCredentials(
         {
+          sessionToken: undefined,
+          expiration: undefined,
           ...issued,
-          sessionToken: issued.sessionToken,
-          expiration: issued.expiration,
-          assumedRoleArn: assumedRoleArn(options, issued.accountId, options.sessionName ?? sessionName(token.subject)),
+          assumedRoleArn: assumedRoleArn(options, issued.accountId, session),
           roleArn: options.role.text,
         },
         { date: replies.at(-1)?.date, sentAt: replies.at(-1)?.sentAt ?? context.clock.boot(), now: context.clock.now() },
       )
     } catch (error) {
       signal.throwIfAborted()
-      throw explain(error, replies.at(-1), skewBefore === undefined ? server.skewSeconds : undefined, facts)
+      throw explain(error, replies.at(-1), server.skewSeconds, facts)
     }
   }
 }
@@ -137,7 +137,8 @@ function explain(error: unknown, reply: Reply | undefined, skewSeconds: number |
       message: errorText(error).slice(0, 1000),
       retryAfter: reply.headers['retry-after'],
     },
-    skewSeconds,
+    // Nothing is signed here: the token's times are its issuer's.
+    { seconds: skewSeconds, corrected: true },
     facts,
   )
 }

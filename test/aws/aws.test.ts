@@ -108,7 +108,7 @@ const refusals: readonly (readonly [number, string, string, FailureCode])[] = [
 for (const [status, code, message, expected] of refusals) {
   test(`${status} ${code} ${JSON.stringify(message)} means ${expected}`, () => {
     const refusal: Refusal = { service: 'X', status, code, message, retryAfter: undefined }
-    const found = refusalFailure(refusal, undefined, { role_arn: 'r' })
+    const found = refusalFailure(refusal, { seconds: undefined, corrected: false }, { role_arn: 'r' })
     assert.equal(found.code, expected)
     assert.equal(found.facts?.['role_arn'], 'r')
     assert.match(found.message, new RegExp(`X refused with ${status}`))
@@ -117,11 +117,18 @@ for (const [status, code, message, expected] of refusals) {
 
 test('a clock more than five minutes off is the reason of every refusal, but of throttling and their failures', () => {
   const refuse = (status: number, code: string, skew: number) =>
-    refusalFailure({ service: 'X', status, code, message: '', retryAfter: '3' }, skew, {})
+    refusalFailure({ service: 'X', status, code, message: '', retryAfter: '3' }, { seconds: skew, corrected: false }, {})
   assert.equal(refuse(403, 'AccessDeniedException', 3_600).code, 'clock_skew')
   assert.equal(refuse(403, 'AccessDeniedException', -3_600).facts?.['clock_skew_seconds'], -3_600)
   assert.equal(refuse(403, 'AccessDeniedException', 100).code, 'access_denied')
   assert.equal(refuse(429, 'ThrottlingException', 3_600).code, 'throttled')
   assert.equal(refuse(500, '', 3_600).code, 'aws_unavailable')
   assert.equal(refuse(500, '', 0).retryAfterSeconds, 3)
+  const inTheirTime = refusalFailure(
+    { service: 'X', status: 403, code: 'AccessDenied', message: '', retryAfter: undefined },
+    { seconds: 3_600, corrected: true },
+    {},
+  )
+  assert.equal(inTheirTime.code, 'access_denied')
+  assert.equal(inTheirTime.facts?.['clock_skew_seconds'], 3_600, 'the skew is told all the same')
 })

@@ -33,17 +33,19 @@ describe('the AWS SDK for JavaScript', { concurrency: true }, () => {
     const clock = createFakeClock(Math.floor(Date.now() / 1000) * 1000)
     let house: House
     let every: { endpoint: Endpoint; profile: Profile; client: Client }[]
+    const running: (() => Promise<unknown>)[] = []
     before(async () => {
       house = await openHouse(worldOf(3600, clock), clock)
+      running.push(house.stop)
       every = endpoints.flatMap((endpoint) =>
         profileNames.map((profile) => ({ endpoint, profile, client: startJavaScript(house.environment(endpoint, profile)) })),
       )
+      running.push(...every.map(({ client }) => client.end))
       await goTo(clock.boot())
       for (const profile of profileNames) await eventually('credentials', () => newest('credentials.fresh', profile))
     })
     after(async () => {
-      for (const { client } of every) await client.end()
-      await house.stop()
+      for (const stop of running.reverse()) await stop()
     })
 
     const newest = <T extends 'credentials.fresh' | 'exchange.failed'>(type: T, profile: Profile) =>

@@ -33,7 +33,7 @@ export interface Moto {
   readonly url: string
   /** Hands out credentials of one of the two roles, for the shortest time there is. */
   assumeRole(roleArn: string, sessionName: string): Promise<Issued>
-  stop(): Promise<void>
+  readonly stop: () => Promise<void>
 }
 
 export interface Issued {

@@ -32,6 +32,7 @@ describe('credentials that moto verifies', { concurrency: 1 }, () => {
   /** The access key of each session that moto gave, by the session's name. */
   const issued = new Map<string, string>()
   let every: { endpoint: Endpoint; profile: Profile; python: Client; script: Client }[]
+  const running: (() => Promise<unknown>)[] = []
 
   const environment = (endpoint: Endpoint, profile: Profile): Environment => ({
     ...house.environment(endpoint, profile),
@@ -42,10 +43,12 @@ describe('credentials that moto verifies', { concurrency: 1 }, () => {
   })
 
   before(async () => {
-    const python = pythonFolder()
-    boto3 = [join(python, 'bin/python'), fileURLToPath(new URL('python/client.py', import.meta.url))]
-    moto = await startMoto(python)
+    const folder = pythonFolder()
+    boto3 = [join(folder, 'bin/python'), fileURLToPath(new URL('python/client.py', import.meta.url))]
+    moto = await startMoto(folder)
+    running.push(moto.stop)
     house = await openHouse(motoWorld(moto, issued))
+    running.push(house.stop)
     for (const profile of profileNames) await eventually('credentials', () => current(profile))
     every = endpoints.flatMap((endpoint) =>
       profileNames.map((profile) => ({
@@ -55,11 +58,10 @@ describe('credentials that moto verifies', { concurrency: 1 }, () => {
         script: startClient(javaScript, environment(endpoint, profile)),
       })),
     )
+    running.push(...every.flatMap(({ python, script }) => [python.end, script.end]))
   })
   after(async () => {
-    for (const { python, script } of every) for (const client of [python, script]) await client.end()
-    await house.stop()
-    await moto.stop()
+    for (const stop of running.reverse()) await stop()
   })
 
   const current = (profile: Profile) => {

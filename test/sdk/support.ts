@@ -58,7 +58,7 @@ export interface House {
   environment(endpoint: Endpoint, profile: Profile): Environment
   /** What an endpoint answers to whoever does as an SDK does. */
   read(endpoint: Endpoint, profile: Profile): Promise<Answer>
-  stop(): Promise<void>
+  readonly stop: () => Promise<void>
 }
 
 /** Makes a world whose sessions live so long. */
@@ -113,7 +113,7 @@ export async function openHouse(startIn: (directory: string) => Promise<Surround
       ...pointing[endpoint](profile),
     }),
     read: (endpoint, profile) => (endpoint === 'container' ? readContainer(pointing.container(profile)) : readImds(pointing.IMDS(profile))),
-    async stop() {
+    stop: async () => {
       await daemon.stop('the test is over')
       await world.stop()
       await rm(folder, { recursive: true, force: true })
@@ -171,7 +171,7 @@ export interface Client {
   /** Has the client make one call. */
   call<T = Outcome>(name: string): Promise<T>
   /** Ends its input and resolves with its exit status. */
-  end(): Promise<number>
+  readonly end: () => Promise<number>
 }
 
 /** Starts a program that makes a call for each line of its input and prints what came of it as a line of JSON. */
@@ -202,7 +202,7 @@ export function startClient(command: readonly string[], environment: Environment
       turn = answer.catch(() => {})
       return answer
     },
-    async end() {
+    end: () => {
       child.stdin.end()
       return ended
     },
