@@ -10,5 +10,6 @@ const exponential = ({ baseMs, capMs }: Backoff, attempt: number): number => Mat
 /** Full jitter: anywhere between nothing and the exponential step. For many callers of one far service. */
 export const fullJitter = (backoff: Backoff, attempt: number, random: () => number): number => random() * exponential(backoff, attempt)
 
-/** The exponential step and up to a quarter more: never under the base, so that a near neighbour is not hammered. */
-export const steady = (backoff: Backoff, attempt: number, random: () => number): number => exponential(backoff, attempt) * (1 + random() / 4)
+/** The exponential step less up to a quarter of it: never under the base, so that a near neighbour is not hammered, nor above the cap. */
+export const steady = (backoff: Backoff, attempt: number, random: () => number): number =>
+  Math.max(backoff.baseMs, exponential(backoff, attempt) * (1 - random() / 4))

@@ -31,7 +31,7 @@ export function createListeners(deps: ListenerDeps): Listeners {
           next.set(name, known)
           continue
         }
-        const listener = await listen(name, at, unavailable)
+        const listener = await listen(name, at, unavailable, deps.clock)
         fresh.push(listener)
         next.set(name, { listener, key })
       }

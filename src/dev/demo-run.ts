@@ -10,11 +10,11 @@ import type { DemoOptions } from './demo-arguments.ts'
 import type { Call } from './demo-client.ts'
 import { daemonBundle, type ProfileName, profileNames, startDaemon } from './demo-daemon.ts'
 import { startChild, startGuard } from './demo-process.ts'
-import { banner, render } from './demo-screen.ts'
+import { render } from './demo-screen.ts'
 import { createStory, type Story } from './demo-story.ts'
 import { startSwitches } from './demo-switches.ts'
 import { isScreen, openTerminal, readKeys } from './demo-terminal.ts'
-import { entryLine, objections, shellLines, tallies } from './demo-words.ts'
+import { banner, entryLine, objections, shellLines, tallies } from './demo-words.ts'
 import { startWorld } from './world.ts'
 
 const frameMs = 500

@@ -1,10 +1,10 @@
-// The demo as one screen: a pure function of what is known, made of pieces of text so that a line can be cut to the
+// The demo as one screen: a pure function of what is known. Lines are made of pieces, so that they can be cut to the
 // width of the terminal, coloured or not.
 import type { ProfileReport, StatusReport } from '../core/health.ts'
 import type { DemoOptions } from './demo-arguments.ts'
 import { type ProfileName, profileNames, profiles } from './demo-daemon.ts'
-import type { Entry, Story, Tone } from './demo-story.ts'
-import { seconds, tail, tallies, timeOf } from './demo-words.ts'
+import type { Story, Tone } from './demo-story.ts'
+import { banner, count, counts, expectation, seconds, tail, timeOf } from './demo-words.ts'
 
 export interface View {
   readonly now: number
@@ -20,162 +20,160 @@ export interface View {
   readonly keys: boolean
 }
 
-export type Style = Tone | 'title' | 'dim' | 'key'
-export type Piece = readonly [text: string, style?: Style | undefined]
+type Style = Tone | 'title' | 'dim' | 'key'
+type Piece = readonly [text: string, style?: Style | undefined]
 export type Line = readonly Piece[]
 
-export const banner = [
-  'A development world: its SPIFFE agent and its AWS are made for tests, and listen on',
-  'loopback; nothing leaves this machine. The daemon and the AWS SDK are the real ones.',
-]
+// What a lower terminal does without, step by step.
+const forms = [
+  { about: 2, gap: [[]], shell: true },
+  { about: 1, gap: [[]], shell: true },
+  { about: 1, gap: [[]], shell: false },
+  { about: 0, gap: [], shell: false },
+] as const
 
-/** The lines of the screen, at most `rows`; those that can be missed give way first. */
+/** The lines of the screen, never more than `rows`. */
 export function render(view: View, columns: number, rows: number): Line[] {
-  const head = [title(view, columns), ...banner.map((text): Line => [[` ${text}`, 'dim']])]
-  const foot = [...notice(view, columns), ...shell(view, columns, rows), keys(view)]
-  const body = [identity(view, columns), credentials(view, columns), calls(view, columns), daemon(view, columns)]
-  const taken = [head, ...body, foot].flat().length
-  const spare = rows - taken
-  // With room: empty lines between the parts, and the newest entries. Without: the banner goes, then the lower end.
-  const parts = spare < 0 ? [[title(view, columns)], ...body] : [head, ...body]
-  const airy = spare > parts.length
-  const gap: Line[] = airy ? [[]] : []
-  const above = parts.flatMap((part) => [...part, ...gap])
-  const room = rows - above.length - foot.length - gap.length
-  const feed = room > 0 ? newest(view.story.entries, room) : []
-  const fill = Array.from({ length: Math.max(0, room - feed.length) }, (): Line => [])
-  return [...above, ...feed, ...fill, ...gap, ...foot].slice(0, rows)
+  const parts = [identity(view), credentials(view, columns), calls(view, columns), daemon(view, columns), notice(view, columns)]
+  const about = banner.map((text): Line => [[` ${text}`, 'dim']])
+  const pages = forms.map((form) => {
+    const above = [title(view, columns), ...about.slice(0, form.about), ...parts.flatMap((part) => (part.length > 0 ? [...form.gap, ...part] : []))]
+    const below = [...(form.shell ? shell(view, columns, rows) : []), keys(view)]
+    return { above, below, room: rows - above.length - below.length }
+  })
+  const { above = [], below = [], room = 0 } = pages.find((page) => page.room >= 0) ?? pages.at(-1) ?? {}
+  return [...above, ...news(view, room), ...below].slice(0, rows)
 }
 
 function title({ now, startedAt, options }: View, columns: number): Line {
-  const ran = seconds(now - startedAt)
-  const time = options.forMs === undefined ? clockOf(ran) : `${clockOf(ran)} of ${clockOf(options.forMs / 1000)}`
+  const clock = (ms: number) => `${Math.floor(ms / 60_000)}:${String(Math.floor(ms / 1_000) % 60).padStart(2, '0')}`
+  const time = `${clock(now - startedAt)}${options.forMs === undefined ? '' : ` of ${clock(options.forMs)}`}`
   const name = ' svidecar demo'
   return [
     [name, 'title'],
-    [time.padStart(Math.max(time.length + 1, Math.min(columns, 84) - name.length - 1)), 'dim'],
+    [time.padStart(Math.min(columns, 80) - name.length - 1), 'dim'],
   ]
 }
 
-const clockOf = (all: number): string => `${Math.floor(all / 60)}:${String(Math.floor(all % 60)).padStart(2, '0')}`
-
-const row = (label: string, ...pieces: Piece[]): Line => [[` ${label.padEnd(12)}`], ...pieces]
 const heading = (name: string, ...pieces: Piece[]): Line => [[` ${name.padEnd(12)}`, 'title'], ...pieces]
+const row = (name: string, ...pieces: Piece[]): Line => [[` ${name.padEnd(12)}`], ...pieces]
 
-/** A part's state, in words: here, or away and for how long. */
-const presence = (here: string, gone: string, since: number | undefined, now: number): Piece =>
-  since === undefined ? [here, 'dim'] : [`${gone} for ${seconds(now - since)} s`, 'warn']
+/** Where something comes from; in another colour if that is away, and for how long. */
+const origin = (name: string, since: number | undefined, now: number): Piece =>
+  since === undefined ? [`  from ${name}`, 'dim'] : [`  ${name} is away for ${Math.floor((now - since) / 1_000)} s`, 'warn']
 
-function identity({ now, story, status, options }: View, columns: number): Line[] {
+/** A bar that grows shorter, and the seconds. */
+function life(ms: number, wholeSeconds: number, verb: 'end' | 'ends', columns: number): Piece[] {
+  const long = columns < 80 ? 0 : 8
+  const full = Math.min(long, Math.ceil((Math.max(0, ms) / 1_000 / wholeSeconds) * long))
+  const style: Style = ms < wholeSeconds * 200 ? 'warn' : 'good'
+  const words: Piece = ms <= 0 ? ['ended', 'bad'] : [`${verb} in ${String(seconds(ms)).padStart(2)} s`]
+  return [['━'.repeat(full), style], ['─'.repeat(long - full), 'dim'], [long > 0 ? '  ' : ''], [words[0].padEnd(12), words[1]]]
+}
+
+function identity({ now, story, status, options }: View, columns = 80): Line[] {
   const known = status?.identities[0]
-  const ends = (endsAt: number, id: string): Piece[] => [[id.padEnd(12)], ...life(endsAt - now, options.svidSeconds, 'ends', columns)]
+  const renewed = story.rotations.svids === 0 ? '' : `, ${count(story.rotations.svids, 'rotation')}`
+  const document = (name: string, id: string, endsAt: number): Line[] =>
+    endsAt === 0 ? [row(name, ['none yet', 'dim'])] : [row(name, [id.padEnd(13)], ...life(endsAt - now, options.svidSeconds, 'ends', columns))]
   return [
-    heading(
-      'Identity',
-      [known?.spiffeId ?? 'waiting for the agent'],
-      ['   '],
-      presence('from the dev agent', 'the agent is away', story.away.agent, now),
-    ),
-    ...(known?.serial === undefined ? [] : [row('X.509-SVID', ...ends(story.x509EndsAt, tail(known.serial)))]),
-    ...(story.jwtEndsAt === 0 ? [] : [row('JWT-SVID', ...ends(story.jwtEndsAt, ''))]),
+    heading('Identity', [`${known?.spiffeId ?? 'none yet'}${renewed}`], origin('the dev agent', story.away.agent, now)),
+    ...document('X.509-SVID', `serial ${tail(known?.serial ?? '')}`, story.x509EndsAt),
+    ...document('JWT-SVID', '', story.jwtEndsAt),
   ]
 }
 
-/** A bar that grows shorter, and the seconds; `verb` is "ends" or "end". */
-function life(ms: number, wholeSeconds: number, verb: string, columns: number): Piece[] {
-  const left = seconds(ms)
-  const long = 12
-  const full = Math.max(0, Math.min(long, Math.round((ms / 1000 / wholeSeconds) * long)))
-  const style: Style = ms <= 0 ? 'bad' : left <= wholeSeconds / 5 ? 'warn' : 'good'
-  const bar: Piece[] = columns < 72 ? [] : [['━'.repeat(full), style], ['─'.repeat(long - full), 'dim'], ['  ']]
-  return [...bar, ms <= 0 ? ['has ended'.padEnd(13), 'bad'] : [`${verb} in ${String(left).padStart(2)} s`.padEnd(13)]]
-}
-
-function credentials(view: View, columns: number): Line[] {
-  const { now, story, status } = view
-  const found = (name: ProfileName) => status?.profiles.find((one) => one.name === name)
+function credentials({ now, story, status, options }: View, columns: number): Line[] {
+  const renewed = story.rotations.credentials === 0 ? '' : `, ${count(story.rotations.credentials, 'rotation')}`
   return [
-    heading(
-      'Credentials',
-      ['sessions of '],
-      [`${view.options.sessionSeconds} s   `],
-      presence('from the dev AWS', 'AWS has issued nothing', story.away.AWS, now),
-    ),
-    ...profileNames.map((name) => row(name, ...session(name, found(name), view, columns))),
-  ]
-}
-
-function session(name: ProfileName, report: ProfileReport | undefined, { now, story, options }: View, columns: number): Piece[] {
-  if (report?.accessKeyId === undefined && report?.status !== 'expired') return [['none yet', 'dim']]
-  const { retryAt, endsAt } = story.profiles[name]
-  const plan: Piece =
-    retryAt === undefined
-      ? [report.nextRefresh === undefined ? '' : `renewed in ${String(seconds(Date.parse(report.nextRefresh) - now)).padStart(2)} s`]
-      : [`asks again in ${String(seconds(retryAt - now)).padStart(2)} s`, 'warn']
-  return [
-    [(report.accessKeyId === undefined ? '' : tail(report.accessKeyId)).padEnd(12)],
-    ...life(endsAt - now, options.sessionSeconds, 'end', columns),
-    ['  '],
-    [plan[0].padEnd(19), plan[1]],
-    [profiles[name], 'dim'],
-  ]
-}
-
-function calls({ story }: View, columns: number): Line[] {
-  return [
-    heading('Calls', ['GetCallerIdentity, once a second, by @aws-sdk/client-sts in a process of its own']),
+    heading('Credentials', [`sessions of ${options.sessionSeconds} s${renewed}`], origin('the dev AWS', story.away.AWS, now)),
     ...profileNames.map((name) => {
-      const { ok, failed, last, recent } = story.profiles[name]
-      if (last === undefined) return row(name, ['none yet', 'dim'])
-      const strip = recent.slice(-Math.max(8, Math.min(30, columns - 60))).map((good): Piece => (good ? ['•', 'good'] : ['x', 'bad']))
-      const outcome: Piece = last.ok ? [`ok, signed with ${tail(last.accessKeyId ?? '')}  `] : ['failed  ', 'bad']
-      return row(name, outcome, ...strip, [`  ${ok} ok`], ...(failed === 0 ? [] : [[`, ${failed} failed`, 'bad'] as Piece]))
+      const report = status?.profiles.find((one) => one.name === name)
+      const { endsAt, retryAt } = story.profiles[name]
+      if (endsAt === 0) return row(name, ['none yet', 'dim'])
+      const key = report?.accessKeyId === undefined ? '' : `key ${tail(report.accessKeyId)}`
+      return row(name, [key.padEnd(13)], ...life(endsAt - now, options.sessionSeconds, 'end', columns), plan(report, retryAt, now), [
+        profiles[name],
+        'dim',
+      ])
     }),
   ]
 }
 
-function daemon({ now, status, story }: View, columns: number): Line[] {
+function plan(report: ProfileReport | undefined, retryAt: number | undefined, now: number): Piece {
+  const wait = (instant: number): string => `${String(seconds(instant - now)).padStart(2)} s`
+  if (retryAt !== undefined) return [`retry in ${wait(retryAt)}`.padEnd(17), 'warn']
+  return [(report?.nextRefresh === undefined ? '' : `renewed in ${wait(Date.parse(report.nextRefresh))}`).padEnd(17)]
+}
+
+function calls({ now, story }: View, columns: number): Line[] {
+  const total = counts(story)
+  const outcome: Piece = total.failed === 0 ? ['none failed', 'good'] : [`${total.failed} failed`, 'bad']
+  return [
+    heading('Calls', [`${total.calls} of sts:GetCallerIdentity by the AWS SDK, `], outcome),
+    ...profileNames.map((name) => {
+      const { last, lastAt, recent } = story.profiles[name]
+      if (last === undefined) return row(name, ['none yet', 'dim'])
+      const state: Piece = now - lastAt > patienceMs ? ['trying', 'warn'] : last.ok ? ['ok', 'good'] : ['failed', 'bad']
+      const strip = recent.slice(-Math.max(10, Math.min(40, columns - 70))).map((good): Piece => (good ? ['•', 'good'] : ['x', 'bad']))
+      const by = last.ok ? `key ${tail(last.accessKeyId ?? '')}  ` : ''
+      const [, short = ''] = /assumed-role\/(.*)/.exec(last.arn ?? '') ?? []
+      return row(name, [state[0].padEnd(7), state[1]], [by], ...strip, [`  ${columns < 120 ? short : (last.arn ?? '')}`])
+    }),
+  ]
+}
+
+// The SDK tries again a few times before it gives up.
+const patienceMs = 2_500
+
+function daemon({ now, status }: View, columns: number): Line[] {
   if (status === undefined) return [heading('Daemon', ['starting', 'dim'])]
-  const problems = status.problems.flatMap(({ subject, message, remedy, since }) =>
-    wrap(`${subject}, for ${seconds(now - Date.parse(since))} s: ${message.replace(/\.?$/, '.')} ${remedy}`, columns - 14).map((text) =>
-      row('', [text, 'warn']),
-    ),
-  )
-  const missing = status.missing.join(' and ')
-  const verdict: Piece = status.ready ? ['ready', 'good'] : [`not ready: no valid credentials for ${missing}`, 'bad']
-  return [heading('Daemon', verdict, [problems.length === 0 ? ', no problem' : '']), ...problems, row('', [tallies(story), 'dim'])]
+  const verdict: Piece = status.ready ? ['ready', 'good'] : [`not ready: no valid credentials for ${status.missing.join(' and ')}`, 'bad']
+  const alike = Map.groupBy(status.problems, ({ message, remedy }) => `${message.replace(/\.?$/, '.')} ${remedy}`)
+  const problems = [...alike].flatMap(([text, of]) => {
+    const since = Math.min(...of.map((problem) => Date.parse(problem.since)))
+    return wrap(`${of.map(({ subject }) => subject).join(' and ')}, for ${seconds(now - since)} s: ${text}`, columns - 14).slice(0, 3)
+  })
+  return [heading('Daemon', verdict, [problems.length === 0 ? ', no problem' : '']), ...problems.map((text) => row('', [text, 'warn']))]
 }
 
-function newest(entries: readonly Entry[], room: number): Line[] {
-  return entries
-    .filter(({ subject }) => subject !== 'you')
-    .slice(-room)
-    .map(({ at, subject, text, tone }) => [
-      [` ${timeOf(at)}    `, 'dim'],
-      [`${subject.padEnd(9)} `, 'dim'],
-      [text, tone === 'good' ? 'plain' : tone],
-    ])
-}
-
-/** What the last key press leads to, as long as a part is away or has just come back. */
+/** What to expect, as long as a part is away or has come back a moment ago. */
 function notice({ now, story }: View, columns: number): Line[] {
-  const last = story.entries.findLast(({ subject }) => subject === 'you')
-  if (last === undefined || (Object.keys(story.away).length === 0 && now - last.at > 10_000)) return []
-  return [...wrap(last.text, columns - 2).map((text): Line => [[` ${text}`, last.tone]]), []]
+  const { lastSwitch } = story
+  if (lastSwitch === undefined) return []
+  const pending = profileNames.some((name) => story.profiles[name].retryAt !== undefined)
+  if (lastSwitch.here && !pending && now - lastSwitch.at > 8_000) return []
+  const text = expectation(lastSwitch.part, lastSwitch.here, story, now)
+  return wrap(text, columns - 2).map((line): Line => [[` ${line}`, lastSwitch.here ? 'good' : 'warn']])
+}
+
+/** The newest entries, between empty lines. */
+function news({ story }: View, room: number): Line[] {
+  const space = Math.max(0, room - 2)
+  // What the rows above show at this moment is left out.
+  const told = story.entries.filter(({ tone }) => tone !== 'quiet')
+  const lines = (space === 0 ? [] : told.slice(-space)).map(
+    ({ at, subject, text, tone }): Line => [
+      [` ${timeOf(at)}    ${subject.padEnd(9)} `, 'dim'],
+      [text, tone],
+    ],
+  )
+  return [...(room > 0 ? [[]] : []), ...lines, ...Array.from({ length: Math.max(0, room - lines.length - 1) }, (): Line => [])]
 }
 
 /** The environment itself where there is room for it, else how to read it from its file; never cut, since it is to be pasted. */
 function shell({ paste, folder }: View, columns: number, rows: number): Line[] {
   if (paste.length === 0) return []
   const fits = (text: string): boolean => text.length < columns
-  if (rows >= 36 && paste.every(fits)) return [[[' Paste into another shell to be one more client:', 'dim']], ...paste.map((line): Line => [[` ${line}`]]), []]
+  if (rows >= 36 && paste.every(fits))
+    return [[[' To be one more client, paste this into another shell:', 'dim']], ...paste.map((line): Line => [[` ${line}`]]), []]
   const read = `. ${folder}/env`
   const whole = `${read} && aws sts get-caller-identity`
-  return [[[' Another shell  ', 'dim'], [fits(`${whole} Another shell  `) ? whole : read]]]
+  return [[[' Another shell  ', 'dim'], [fits(` Another shell  ${whole}`) ? whole : read]]]
 }
 
 function keys({ keys: read, story }: View): Line {
-  if (!read) return [[' Ctrl-C ends the demo', 'dim']]
+  if (!read) return [[' Ctrl-C ends the demo.', 'dim']]
   const key = (letter: string, text: string): Piece[] => [
     [` ${letter} `, 'key'],
     [` ${text}   `, 'dim'],
@@ -202,7 +200,7 @@ export function wrap(text: string, width: number): string[] {
   return [...lines, line]
 }
 
-const codes: Readonly<Record<Style, string>> = { plain: '', good: '32', warn: '33', bad: '31', title: '1', dim: '2', key: '7' }
+const codes: Readonly<Record<Style, string>> = { plain: '', quiet: '2', good: '32', warn: '33', bad: '31', title: '1', dim: '2', key: '7' }
 
 /** A line as the terminal takes it, no wider than `columns`. */
 export function paint(line: Line, columns: number, colour: boolean): string {

@@ -4,11 +4,12 @@ import type { Call } from './demo-client.ts'
 import { type ProfileName, profileNames } from './demo-daemon.ts'
 import { expectation, seconds, tail } from './demo-words.ts'
 
-export type Tone = 'plain' | 'good' | 'warn' | 'bad'
+/** quiet: what the screen shows in its rows anyway. */
+export type Tone = 'plain' | 'quiet' | 'good' | 'warn' | 'bad'
 
 export interface Entry {
   readonly at: number
-  /** Who it is about: daemon, identity, you, or a profile. */
+  /** Who it is about: agent, identity, daemon, AWS, or a profile. */
   readonly subject: string
   readonly text: string
   readonly tone: Tone
@@ -20,6 +21,7 @@ export interface Tally {
   /** The last of them, oldest first. */
   recent: boolean[]
   last?: Call
+  lastAt: number
   /** The key that the last good call was signed with. */
   accessKeyId?: string
   /** Of the credentials that the daemon has; wall clock, milliseconds. */
@@ -41,6 +43,7 @@ export interface Story {
   readonly jwtEndsAt: number
   /** Since when a part is away. */
   readonly away: Readonly<Partial<Record<Part, number>>>
+  readonly lastSwitch: { readonly part: Part; readonly here: boolean; readonly at: number } | undefined
   /** Every profile has had credentials. */
   readonly ready: boolean
   logged(line: Readonly<Record<string, unknown>>): void
@@ -55,10 +58,13 @@ const recently = 60
 /** Starts a story; `told` hears every entry at once. */
 export function createStory(now: () => number, told: (entry: Entry) => void): Story {
   const entries: Entry[] = []
-  const tally = (): Tally => ({ ok: 0, failed: 0, recent: [], endsAt: 0 })
+  const tally = (): Tally => ({ ok: 0, failed: 0, recent: [], lastAt: 0, endsAt: 0 })
   const profiles = { app: tally(), reports: tally() }
   const rotations = { svids: 0, credentials: 0 }
   const away: Partial<Record<Part, number>> = {}
+  // Told since the identity was last well: the daemon comes back to them as long as the agent is away.
+  const complaints = new Set<string>()
+  let lastSwitch: Story['lastSwitch']
   let serial = ''
   let firstError: string | undefined
   let x509EndsAt = 0
@@ -66,8 +72,6 @@ export function createStory(now: () => number, told: (entry: Entry) => void): St
 
   function tell(subject: string, text: string, tone: Tone = 'plain'): void {
     const entry = { at: now(), subject, text, tone }
-    // Two streams of one agent fail with the same words.
-    if (entries.findLast((one) => one.subject === subject)?.text === text) return
     entries.push(entry)
     if (entries.length > remembered) entries.shift()
     told(entry)
@@ -78,6 +82,7 @@ export function createStory(now: () => number, told: (entry: Entry) => void): St
     'daemon.starting': ({ text }) => tell('daemon', `svidecar ${text('version')} runs as process ${text('pid')}`),
     'x509.updated': ({ text, instant }) => {
       x509EndsAt = instant('not_after')
+      complaints.clear()
       const first = serial === ''
       if (!first && serial !== text('serial')) rotations.svids++
       serial = text('serial')
@@ -86,11 +91,21 @@ export function createStory(now: () => number, told: (entry: Entry) => void): St
     'jwt.fetched': ({ instant }) => {
       jwtEndsAt = instant('expires')
     },
-    'identity.recovered': () => tell('identity', 'the agent answers again', 'good'),
+    'identity.failing': ({ words }) => {
+      if (complaints.has(words)) return
+      complaints.add(words)
+      tell('identity', words, 'warn')
+    },
+    'identity.recovered': () => {
+      if (complaints.size > 0) tell('identity', 'the agent answers again', 'good')
+      complaints.clear()
+    },
     'identity.warning': ({ text, words }) => {
       // SVIDs begin ten seconds in the past; of twenty that look late to a daemon that is made for hours.
       if (text('code') !== 'x509_rotation_late') tell('identity', words, 'warn')
     },
+    // The SDK for JavaScript asks once more without its token when an endpoint answers 503.
+    'listener.refused': () => {},
     'credentials.fresh': ({ profile, text, instant }) => {
       if (profile === undefined) return
       profiles[profile].endsAt = instant('expires')
@@ -112,6 +127,9 @@ export function createStory(now: () => number, told: (entry: Entry) => void): St
     profiles,
     rotations,
     away,
+    get lastSwitch() {
+      return lastSwitch
+    },
     get firstError() {
       return firstError
     },
@@ -136,6 +154,7 @@ export function createStory(now: () => number, told: (entry: Entry) => void): St
       const known = profiles[profile]
       const before = known.last
       known.last = call
+      known.lastAt = now()
       known.recent = [...known.recent, call.ok].slice(-recently)
       if (!call.ok) {
         known.failed++
@@ -148,12 +167,13 @@ export function createStory(now: () => number, told: (entry: Entry) => void): St
       if (call.accessKeyId === known.accessKeyId) return
       if (known.accessKeyId !== undefined) rotations.credentials++
       if (call.accessKeyId !== undefined) known.accessKeyId = call.accessKeyId
-      tell(profile, `GetCallerIdentity, signed with ${known.accessKeyId}: ${call.arn}`)
+      tell(profile, `GetCallerIdentity, signed with ${known.accessKeyId}: ${call.arn}`, 'quiet')
     },
     switched(part, here) {
       if (here) delete away[part]
       else away[part] = now()
-      tell('you', expectation(part, here, { profiles, x509EndsAt }, now()), here ? 'good' : 'warn')
+      lastSwitch = { part, here, at: now() }
+      tell(part, expectation(part, here, { profiles, x509EndsAt }, now()), here ? 'good' : 'warn')
     },
   }
 }

@@ -1,43 +1,74 @@
-// The sentences of the demo: what to expect after a key press, what it comes to in the end. Pure functions.
+// The sentences of the demo: what to expect while a part is away, what it comes to in the end. Pure functions.
 import { profileNames } from './demo-daemon.ts'
 import type { Entry, Part, Story } from './demo-story.ts'
 
-/** What to expect after a key press. */
-export function expectation(part: Part, here: boolean, story: Pick<Story, 'profiles' | 'x509EndsAt'>, now: number): string {
-  const left = (instant: number): string => `${seconds(instant - now)} s`
-  const { app, reports } = story.profiles
-  if (part === 'agent')
-    return here
-      ? 'The agent is back. The daemon connects again within a second and takes a new SVID.'
-      : `The agent is gone. app is renewed with the X.509-SVID in hand, for ${left(story.x509EndsAt)} yet; reports needs a new JWT-SVID each time and lives on its last good credentials for ${left(reports.endsAt)}. Only when they end do callers get 503.`
-  if (!here)
-    return `AWS issues nothing now. The daemon goes on serving the last good credentials, of app for ${left(app.endsAt)} and of reports for ${left(reports.endsAt)}; then callers get 503.`
-  const waits = [app, reports].flatMap(({ retryAt }) => (retryAt === undefined || retryAt < now ? [] : [retryAt]))
-  const when = waits.length === 0 ? 'when they are due' : `within ${left(Math.max(...waits))}`
-  return `AWS issues again. The daemon asks for new credentials ${when}.`
+export const banner = [
+  'A development world with a fake AWS, on loopback: nothing leaves this machine.',
+  'The daemon and the AWS SDK are the real ones, each in a process of its own.',
+]
+
+type Ends = Pick<Story, 'profiles' | 'x509EndsAt'>
+
+/** What a person sees now and may expect, with a part away or just back. */
+export function expectation(part: Part, here: boolean, story: Ends, now: number): string {
+  if (here) return part === 'agent' ? 'The agent is back. The daemon connects again within a second and takes a new SVID.' : issuingAgain(story, now)
+  const gone = profileNames.every((name) => story.profiles[name].endsAt <= now)
+  if (part === 'AWS')
+    return gone
+      ? 'AWS issues nothing, and the last good credentials have ended: callers get 503 until i brings AWS back.'
+      : `AWS issues nothing. The daemon goes on serving the last good credentials: ${lasting(story, now)}. Then callers get 503.`
+  if (gone) return 'The agent is away, and the last good credentials have ended: callers get 503 until a brings the agent back.'
+  const renewal =
+    story.x509EndsAt > now
+      ? `The agent is away. Its X.509-SVID still renews app, for ${seconds(story.x509EndsAt - now)} s; reports needs a new JWT-SVID each time.`
+      : 'The agent is away and its last SVID has ended: nothing can be renewed.'
+  return `${renewal} The last good credentials serve ${lasting(story, now)}. Then callers get 503.`
 }
 
-/** What speaks against the demo: sentences, none if every call succeeded and both kinds of rotation were seen. */
-export function objections({ profiles, rotations, firstError }: Pick<Story, 'profiles' | 'rotations' | 'firstError'>): string[] {
-  const calls = profileNames.reduce((sum, name) => sum + profiles[name].ok + profiles[name].failed, 0)
-  const failed = profileNames.reduce((sum, name) => sum + profiles[name].failed, 0)
+const lasting = ({ profiles }: Ends, now: number): string =>
+  profileNames
+    .map((name) => {
+      const left = seconds(profiles[name].endsAt - now)
+      return left > 0 ? `${name} for ${left} s` : `${name} no longer`
+    })
+    .join(', ')
+
+function issuingAgain({ profiles, x509EndsAt }: Ends, now: number): string {
+  const waits = profileNames.flatMap((name) => profiles[name].retryAt ?? [])
+  if (waits.length === 0) return 'AWS issues again. The daemon asks for new credentials when they are due.'
+  // A new SVID ends a wait, and one comes before the last has ended.
+  return `AWS issues again. The daemon asks for new credentials within ${seconds(Math.min(Math.max(...waits), x509EndsAt) - now)} s.`
+}
+
+type Results = Pick<Story, 'profiles' | 'rotations' | 'firstError'>
+
+const sum = (numbers: readonly number[]): number => numbers.reduce((total, number) => total + number, 0)
+
+/** How many calls were made, and how many of them failed. */
+export const counts = ({ profiles }: Pick<Story, 'profiles'>): { calls: number; failed: number } => {
+  const failed = sum(profileNames.map((name) => profiles[name].failed))
+  return { calls: failed + sum(profileNames.map((name) => profiles[name].ok)), failed }
+}
+
+/** What speaks against the demo: nothing if every call succeeded and both kinds of rotation were seen. */
+export function objections(story: Results): string[] {
+  const { calls, failed } = counts(story)
   return [
     ...(calls === 0 ? ['no call was made'] : []),
-    ...(failed === 0 ? [] : [`${failed} of ${count(calls, 'call')} failed, the first with ${firstError}`]),
-    ...(rotations.svids === 0 ? ['no new X.509-SVID was seen'] : []),
-    ...(rotations.credentials === 0 ? ['no new AWS credentials were seen'] : []),
+    ...(failed === 0 ? [] : [`${failed} of ${count(calls, 'call')} failed, the first with "${story.firstError}"`]),
+    ...(story.rotations.svids === 0 ? ['no new X.509-SVID was seen'] : []),
+    ...(story.rotations.credentials === 0 ? ['no new AWS credentials were seen'] : []),
   ]
 }
 
-/** The counts in a sentence. */
-export function tallies({ profiles, rotations }: Pick<Story, 'profiles' | 'rotations'>): string {
-  const calls = profileNames.reduce((sum, name) => sum + profiles[name].ok + profiles[name].failed, 0)
-  const failed = profileNames.reduce((sum, name) => sum + profiles[name].failed, 0)
-  const outcome = failed === 0 ? 'none failed' : `${failed} failed`
-  return `${count(calls, 'call')}, ${outcome}; ${count(rotations.svids, 'new X.509-SVID')} and ${rotations.credentials} new credentials in use.`
+/** The end of it in one sentence. */
+export function tallies(story: Results): string {
+  const { calls, failed } = counts(story)
+  const { svids, credentials } = story.rotations
+  return `${count(calls, 'call')}, ${failed === 0 ? 'none' : failed} failed; ${count(svids, 'rotation')} of the X.509-SVID and ${credentials} of credentials.`
 }
 
-const count = (number: number, noun: string): string => `${number} ${noun}${number === 1 ? '' : 's'}`
+export const count = (number: number, noun: string): string => `${number} ${noun}${number === 1 ? '' : 's'}`
 
 /** Whole seconds that are left; AWS and the agent cut off the rest, so that this gives back what they were asked for. */
 export const seconds = (ms: number): number => Math.max(0, Math.ceil(ms / 1_000))

@@ -29,7 +29,9 @@ export function createControlHandler(status: () => StatusReport, commands: Comma
   return async (request) => {
     const refused = guardCredentials(request, undefined)
     if (refused !== undefined) return json(refused.status, { code: 'usage', message: refused.reason, remedy: '' })
-    const [, action, argument] = (cleanPath(request.path) ?? '').split('/')
+    const [, action, argument, ...more] = (cleanPath(request.path) ?? '').split('/')
+    if (more.length > 0 || (argument !== undefined && action !== 'refresh'))
+      return json(404, { code: 'usage', message: 'no such command', remedy: '' })
     if (request.method === 'GET' && action === 'status') return json(200, status())
     try {
       return request.method === 'POST' ? await command(action, argument) : json(405, { code: 'usage', message: 'use POST', remedy: '' })

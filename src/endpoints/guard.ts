@@ -58,7 +58,7 @@ export function guardPublic({ headers, hasBody }: Request, rule: HostRule): Refu
  * endpoint and path so; everything else that a second reader might read differently is no path at all.
  */
 export function cleanPath(path: string): string | undefined {
-  if (!/^\/[A-Za-z0-9._~/-]*$/.test(path)) return undefined
+  if (!/^\/[\w.~/+=,@-]*$/.test(path)) return undefined
   const clean = path.replaceAll(/\/{2,}/g, '/')
   if (clean.split('/').some((segment) => segment === '.' || segment === '..')) return undefined
   return clean.length > 1 && clean.endsWith('/') ? clean.slice(0, -1) : clean

@@ -10,6 +10,7 @@ export interface ImdsTokens {
 }
 
 const expiryBytes = 8
+export const longestTtlSeconds = 21_600
 const tokenPattern = /^[A-Za-z0-9_-]{54}$/
 const cached = 256
 
@@ -21,7 +22,7 @@ export function createImdsTokens(key: Buffer, listener: string, clock: Clock): I
   return {
     issue(ttlSeconds) {
       const expiry = Buffer.alloc(expiryBytes)
-      expiry.writeBigUInt64BE(BigInt(Math.ceil(clock.boot()) + ttlSeconds * 1_000))
+      expiry.writeBigUInt64BE(BigInt(Math.floor(clock.boot()) + ttlSeconds * 1_000))
       return Buffer.concat([expiry, seal(expiry)]).toString('base64url')
     },
     remainingSeconds(token) {
@@ -36,7 +37,8 @@ export function createImdsTokens(key: Buffer, listener: string, clock: Clock): I
         verified.set(token, expiresAt)
       }
       const left = Math.ceil((expiresAt - clock.boot()) / 1_000)
-      return left > 0 ? left : undefined
+      // More life than any token gets: it comes from before a reboot, which started the boot clock again.
+      return left > 0 && left <= longestTtlSeconds ? left : undefined
     },
   }
 }

@@ -6,7 +6,7 @@ import { nextWithin } from '../core/source.ts'
 import { usable } from '../credentials/store.ts'
 import { document, type ProfileView } from './documents.ts'
 import { cleanPath, empty, guardCredentials, type HostRule, text } from './guard.ts'
-import type { ImdsTokens } from './imds-token.ts'
+import { type ImdsTokens, longestTtlSeconds } from './imds-token.ts'
 import type { Answer, Handler, Request } from './server.ts'
 
 export interface ImdsOptions {
@@ -20,7 +20,6 @@ export interface ImdsOptions {
 }
 
 const ttlHeader = 'x-aws-ec2-metadata-token-ttl-seconds'
-const longestTtl = 21_600
 const metadata = '/latest/meta-data/'
 const roles = `${metadata}iam/security-credentials`
 // Several SDKs ask exactly once: a request at the very start is worth a short wait.
@@ -34,14 +33,19 @@ export function createImdsHandler(options: ImdsOptions): Handler {
   function issueToken({ headers }: Request): Answer {
     const asked = headers[ttlHeader]
     const ttl = typeof asked === 'string' && /^\d{1,5}$/.test(asked) ? Number(asked) : 0
-    if (ttl < 1 || ttl > longestTtl) return empty(400)
+    if (ttl < 1 || ttl > longestTtlSeconds) return empty(400)
     return text(200, tokens.issue(ttl), { [ttlHeader]: String(ttl) })
   }
 
   async function credentials(): Promise<Answer> {
+    const end = clock.boot() + holdMs
     let body = document(profile, 'imds', clock)
-    if (body === undefined && profile.state.current.status === 'empty') {
-      await nextWithin(profile.state, profile.state.current, holdMs, clock, options.signal).catch(() => {})
+    for (
+      let left = holdMs;
+      body === undefined && left > 0 && profile.state.current.status === 'empty' && !options.signal.aborted;
+      left = end - clock.boot()
+    ) {
+      await nextWithin(profile.state, profile.state.current, left, clock, options.signal).catch(() => {})
       body = document(profile, 'imds', clock)
     }
     return body === undefined ? empty(503, { 'retry-after': '1' }) : jsonAnswer(body)

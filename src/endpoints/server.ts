@@ -1,8 +1,9 @@
 // The only file that knows fastify: opens a listener, keeps its limits, hands each request to a plain function, drains.
 import { chmod, chown, lstat, unlink } from 'node:fs/promises'
-import type { IncomingHttpHeaders } from 'node:http'
+import type { IncomingHttpHeaders, IncomingMessage } from 'node:http'
 import { connect } from 'node:net'
 import { type FastifyInstance, fastify } from 'fastify'
+import { type Clock, systemClock } from '../core/clock.ts'
 import { errorText, failure, systemCode } from '../core/errors.ts'
 import { isLoopback } from './guard.ts'
 
@@ -41,11 +42,16 @@ const maxConnections = 2_048
 // Node closes idle connections after 5 s by default, which races with the pools of SDKs.
 const keepAliveMs = 75_000
 const headersMs = 5_000
+const drainMs = 400
 
-/** Opens a listener. Throws listen_failed with the address and what to do. */
-export async function listen(name: string, at: ListenAt, first: Handler): Promise<OpenListener> {
+/** Opens a listener. Throws listen_failed with the address and what to do. `clock` bounds the end of it. */
+export async function listen(name: string, at: ListenAt, first: Handler, clock: Clock = systemClock): Promise<OpenListener> {
   let handler = first
-  const app = createApp((request) => handler(request))
+  let closing = false
+  const app = createApp(
+    (request) => handler(request),
+    () => closing,
+  )
   const { server } = app
   server.maxConnections = maxConnections
   if (at.kind === 'tcp' && at.loopbackOnly) {
@@ -75,7 +81,17 @@ export async function listen(name: string, at: ListenAt, first: Handler): Promis
       handler = next
       if (rights.kind === 'unix') await setRights(rights)
     },
-    stop: () => app.close(),
+    async stop() {
+      closing = true
+      const drained = new AbortController()
+      const closed = app.close().finally(() => drained.abort())
+      // A connection that has said nothing, or half of something, would hold the end up for as long as it likes.
+      clock.sleep(drainMs, drained.signal).then(
+        () => server.closeAllConnections(),
+        () => {},
+      )
+      await closed
+    },
   }
 }
 
@@ -84,39 +100,54 @@ async function setRights({ path, mode, uid, gid }: Extract<ListenAt, { kind: 'un
   await chmod(path, mode)
 }
 
-function createApp(handle: Handler): FastifyInstance {
+function createApp(handle: Handler, closing: () => boolean): FastifyInstance {
   const app = fastify({
     logger: false,
     exposeHeadRoutes: false,
     forceCloseConnections: 'idle',
     keepAliveTimeout: keepAliveMs,
     requestTimeout: 10_000,
-    bodyLimit: 1,
     http: { maxHeaderSize: 8 * 1024, headersTimeout: headersMs, connectionsCheckingInterval: 1_000 },
     return503OnClosing: false,
-    routerOptions: { ignoreTrailingSlash: false },
+    // What the parser refuses is answered without a body: some SDKs take the text of an error for a role's name.
+    clientErrorHandler(error, socket) {
+      const status =
+        { HPE_HEADER_OVERFLOW: '431 Request Header Fields Too Large', ERR_HTTP_REQUEST_TIMEOUT: '408 Request Timeout' }[error.code] ??
+        '400 Bad Request'
+      if (socket.writable) socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`)
+    },
+    // The router would decode and normalise paths before anybody could refuse them, so it sees one path only.
+    rewriteUrl: () => '/',
   })
-  // Bodies are refused, never parsed.
-  app.removeAllContentTypeParsers()
-  app.addContentTypeParser('*', (_request, _payload, done) => done(null))
-  // No routes: fastify's router would decode and normalise paths before anybody could refuse them.
-  app.setNotFoundHandler(async (request, reply) => {
-    const { raw } = request
-    const url = raw.url ?? '/'
-    const cut = url.indexOf('?')
-    const answer = await handle({
-      method: raw.method ?? '',
-      path: cut < 0 ? url : url.slice(0, cut),
-      query: cut < 0 ? '' : url.slice(cut + 1),
-      headers: raw.headers,
-      hasBody: raw.headers['transfer-encoding'] !== undefined || (raw.headers['content-length'] ?? '0') !== '0',
-    })
-    const body = answer.body ?? ''
-    void reply.code(answer.status).headers({ 'cache-control': 'no-store', 'content-length': String(Buffer.byteLength(body)), ...answer.headers })
+  // Answered in the first hook of all: bodies and their types are refused, never parsed.
+  app.addHook('onRequest', async (incoming, reply) => {
+    const request = toRequest(incoming.raw, incoming.originalUrl)
+    const answer = typeof request === 'number' ? { status: request } : await attempt(handle, request)
+    const { status, headers, body = '' }: Answer = answer
+    const last = typeof request === 'number' || request.hasBody || closing() ? { connection: 'close' } : {}
+    void reply.code(status).headers({ 'cache-control': 'no-store', 'content-length': String(Buffer.byteLength(body)), ...last, ...headers })
     return reply.send(body)
   })
-  app.setErrorHandler(async (_error, _request, reply) => reply.code(500).send(''))
   return app
+}
+
+/** A handler that throws is a defect: no text of it may reach whoever asked. */
+async function attempt(handle: Handler, request: Request): Promise<Answer> {
+  try {
+    return await handle(request)
+  } catch {
+    return { status: 500 }
+  }
+}
+
+/** What handlers see of a request, or the status of one that is none. */
+function toRequest({ method = '', headers, rawHeaders }: IncomingMessage, url: string): Request | number {
+  // Two Hosts: nobody knows which one is meant (RFC 9112, section 3.2).
+  if (rawHeaders.filter((name, index) => index % 2 === 0 && name.toLowerCase() === 'host').length > 1) return 400
+  const cut = url.indexOf('?')
+  const path = cut < 0 ? url : url.slice(0, cut)
+  const hasBody = headers['transfer-encoding'] !== undefined || (headers['content-length'] ?? '0') !== '0'
+  return { method, path, query: cut < 0 ? '' : url.slice(cut + 1), headers, hasBody }
 }
 
 /** Removes what a dead process left behind: only a socket, and only if nobody answers on it. */
@@ -130,7 +161,8 @@ async function removeStale(path: string): Promise<void> {
       socket.destroy()
       resolve(true)
     })
-    socket.once('error', () => resolve(false))
+    // Only these two say that nobody is there: a full queue (EAGAIN) is somebody who is busy.
+    socket.once('error', (error) => resolve(!['ENOENT', 'ECONNREFUSED'].includes(systemCode(error) ?? '')))
   })
   if (alive) throw Object.assign(new Error('in use'), { code: 'EADDRINUSE' })
   await unlink(path)

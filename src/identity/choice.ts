@@ -39,10 +39,13 @@ export function createChoice(wanted: Wanted, warn: (code: string, message: strin
     warned.add(message)
     warn(code, message)
   }
-  const wish = () =>
-    [wanted.spiffeId === undefined ? '' : `spiffe_id ${wanted.spiffeId}`, wanted.hint === undefined ? '' : `hint ${JSON.stringify(wanted.hint)}`]
-      .filter(Boolean)
-      .join(' and ') || `the identity ${chosen} chosen at first`
+  const wish = (): string => {
+    const wishes = [
+      wanted.spiffeId === undefined ? '' : `spiffe_id ${wanted.spiffeId}`,
+      wanted.hint === undefined ? '' : `hint ${JSON.stringify(wanted.hint)}`,
+    ]
+    return wishes.filter(Boolean).join(' and ') || (chosen === undefined ? 'any identity' : `the identity ${chosen} chosen at first`)
+  }
   return {
     get spiffeId() {
       return wanted.spiffeId ?? (wanted.hint === undefined ? chosen : undefined)

@@ -48,6 +48,8 @@ function serviceAccountOf(token: string): string {
   }
 }
 
+const shellQuote = (word: string): string => (/^[\w/:.,@%+=-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`)
+
 /**
  * A `spire-server entry create` line for the process. The agent attests whoever calls it, so the selectors are
  * svidecar's own and not the application's. Under Node run from a script every other script has the same path:
@@ -71,5 +73,5 @@ export function registrationCommand(facts: ProcessFacts, spiffeId: string | unde
     spiffeId ?? `spiffe://${trustDomain}/<workload>`,
     ...selectors.flatMap((selector) => ['-selector', selector]),
   ]
-  return `spire-server entry create ${words.map((word) => (/[\s<>]/.test(word) ? `'${word}'` : word)).join(' ')}`
+  return `spire-server entry create ${words.map(shellQuote).join(' ')}`
 }

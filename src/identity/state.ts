@@ -26,6 +26,9 @@ export interface IdentityCell<T> {
 // counts when it has held for more than two of SPIRE's sync intervals.
 export const withdrawalGraceMs = 15_000
 
+// What the own clock says of the SVID in hand: no word of the agent, so it neither makes nor breaks a denial.
+const isOwn = (failure: Failure): boolean => ['x509_svid_expired', 'x509_rotation_late', 'jwt_svid_expired'].includes(failure.code)
+
 const isDenial = (failure: Failure): boolean => failure.code === 'identity_not_issued' || failure.code === 'identity_missing'
 
 const same = (a: Failure | undefined, b: Failure | undefined): boolean => a?.code === b?.code && a?.message === b?.message
@@ -40,13 +43,15 @@ export function createIdentityCell<T>({ identity, stream, clock, emit }: StateOp
     ready(value) {
       const { current } = cell
       deniedSince = undefined
-      if (current.status === 'ready' && current.value === value && current.failure === undefined) return
+      if (current.status === 'ready' && current.value === value && (current.failure === undefined || isOwn(current.failure))) return
       if (current.failure !== undefined) emit({ type: 'identity.recovered', identity, stream })
       set({ status: 'ready', value, since: current.status === 'ready' ? current.since : clock.now() })
     },
     failing(failure) {
       const { current } = cell
-      deniedSince = isDenial(failure) ? (deniedSince ?? clock.boot()) : undefined
+      if (isOwn(failure)) {
+        if (current.failure !== undefined && isDenial(current.failure)) return
+      } else deniedSince = isDenial(failure) ? (deniedSince ?? clock.boot()) : undefined
       if (current.status === 'ready' && deniedSince !== undefined && clock.boot() - deniedSince >= withdrawalGraceMs) {
         emit({ type: 'identity.withdrawn', identity, stream, failure })
         return set({ status: 'withdrawn', since: clock.now(), failure })
@@ -57,6 +62,7 @@ export function createIdentityCell<T>({ identity, stream, clock, emit }: StateOp
       set({ ...current, failure })
     },
     ended(failure) {
+      if (cell.current.status === 'withdrawn') return
       emit({ type: 'identity.failing', identity, stream, failure })
       set({ status: 'waiting', since: clock.now(), failure })
     },

@@ -50,6 +50,6 @@ function parseTcp(text: string): SocketAddress {
 
 /** The same address in the form that gRPC dials. */
 export const grpcTarget = (address: SocketAddress): string => {
-  if (address.kind === 'unix') return `unix:${address.path}`
+  if (address.kind === 'unix') return `unix://${address.path}`
   return isIPv6(address.host) ? `ipv6:[${address.host}]:${address.port}` : `ipv4:${address.host}:${address.port}`
 }

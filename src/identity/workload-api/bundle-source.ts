@@ -1,6 +1,6 @@
 // Trust bundles from the agent, for whoever verifies others: X.509 authorities or JWT keys, by trust domain.
 import type { Clock } from '../../core/clock.ts'
-import type { Failure } from '../../core/errors.ts'
+import { type Failure, failure } from '../../core/errors.ts'
 import type { Emit } from '../../core/events.ts'
 import type { Task } from '../../core/run.ts'
 import type { Source } from '../../core/source.ts'
@@ -61,6 +61,9 @@ function create<B>(options: BundleSourceOptions, kind: Kind<B>): BundleSource<B>
     random,
     take(message) {
       const bundles = kind.parse(message)
+      // Mandatory and empty: to be discarded (Workload API 4.5). A trust domain without keys is something else.
+      if (bundles.size === 0)
+        throw failure(stream === 'x509_bundles' ? 'x509_bundle_invalid' : 'jwt_bundle_invalid', 'the agent sent a message without any bundle')
       const digest = JSON.stringify([...bundles].map(([name, bundle]) => [name, kind.digest(bundle)].join(' ')).toSorted())
       if (digest !== seen) {
         seen = digest

@@ -44,6 +44,9 @@ export function untilRenewal(token: IdentityToken, now: number, random: () => nu
   return Math.max(1_000, issuedAt + life * (0.5 - 0.1 * random()) - now)
 }
 
+const gone = (audience: readonly string[]): Failure =>
+  failure('jwt_svid_expired', `the JWT-SVID for ${audience.join(' ')} expired and the agent gives no other`)
+
 /** Creates the source. `run` keeps the watched tokens fresh; fetch() needs no task. */
 export function createJwtSource(options: JwtSourceOptions): { source: JwtSource; run: Task } {
   const { identity, api, choice, clock, random, emit } = options
@@ -57,6 +60,8 @@ export function createJwtSource(options: JwtSourceOptions): { source: JwtSource;
     const svid = parseJwtSvid(choice.pick(offered))
     const missing = audience.find((one) => !svid.audience.includes(one))
     if (missing !== undefined) throw failure('jwt_svid_invalid', `the agent's JWT-SVID of ${svid.spiffeId} lacks the audience ${missing}`)
+    if (svid.expiresAt <= clock.now())
+      throw failure('jwt_svid_expired', `the agent gave a JWT-SVID of ${svid.spiffeId} that expired at ${new Date(svid.expiresAt).toISOString()}`)
     emit({ type: 'jwt.fetched', identity, spiffeId: svid.spiffeId, audience: audience.join(' '), expiresAt: svid.expiresAt })
     return toToken(svid)
   }
@@ -93,12 +98,15 @@ export function createJwtSource(options: JwtSourceOptions): { source: JwtSource;
         attempt.abort()
         // The agent may go on giving the token that it has: then half of what is left is soon enough to ask again.
         const same = held !== undefined && held.compact.reveal() === fetched.compact.reveal()
-        cell.ready(same ? held : fetched)
+        const token = same ? held : fetched
+        cell.ready(token)
         const now = clock.now()
-        await clock.sleep(same ? Math.max(1_000, (fetched.expiresAt - now) / 2) : untilRenewal(fetched, now, random), signal)
+        const wait = same ? Math.max(1_000, (token.expiresAt - now) / 2) : untilRenewal(token, now, random)
+        await clock.sleep(Math.min(wait, token.expiresAt - now), signal)
+        if (clock.now() >= token.expiresAt) cell.ended(gone(audience))
       } catch {
         signal.throwIfAborted()
-        cell.ended(failure('jwt_svid_expired', `the JWT-SVID for ${audience.join(' ')} expired and the agent gives no other`))
+        cell.ended(gone(audience))
       }
     }
   }
@@ -110,7 +118,7 @@ export function createJwtSource(options: JwtSourceOptions): { source: JwtSource;
   const source: JwtSource = {
     fetch: (audience, signal) => persist(audience, signal, () => {}),
     watch(audience): Source<IdentityState<IdentityToken>> {
-      const key = [...audience].sort().join(' ')
+      const key = JSON.stringify(audience.toSorted())
       let entry = watched.get(key)
       if (entry === undefined) {
         entry = { cell: createIdentityCell<IdentityToken>({ identity, stream: 'jwt', clock, emit: () => {} }), audience }

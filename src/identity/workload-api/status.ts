@@ -39,15 +39,26 @@ export function statusFailure(error: unknown, address: SocketAddress): Failure {
 function connectionFailure(details: string, address: SocketAddress): Failure {
   const unreachable = (why: string, remedy?: string) =>
     failure('workload_api_unreachable', `cannot connect to the Workload API at ${address.text}: ${why}`, { remedy })
-  if (/\bENOENT\b/.test(details)) return unreachable('no such file')
-  if (/\bECONNREFUSED\b/.test(details)) return unreachable('connection refused', 'Is the agent running? One that crashed leaves its socket behind.')
-  if (/\bEACCES\b|\bEPERM\b/.test(details))
-    return unreachable(
-      `permission denied${address.kind === 'unix' ? ` (${rights(address.path)})` : ''}`,
-      "Let this process's user or group open the socket and enter its directory.",
-    )
-  if (/\bENOTSOCK\b/.test(details)) return unreachable('the file is not a socket')
-  if (/\b(EHOSTUNREACH|ENETUNREACH|ETIMEDOUT)\b/.test(details)) return unreachable('no route or no answer')
+  // grpc-js keeps the system's error as text only; a path may contain the name of one.
+  switch (/\bconnect (E[A-Z]+)\b/.exec(details)?.[1]) {
+    case 'ENOENT':
+      return unreachable('no such file')
+    case 'ECONNREFUSED':
+      return unreachable('connection refused', 'Is the agent running? One that crashed leaves its socket behind.')
+    case 'EACCES':
+    case 'EPERM':
+      return unreachable(
+        `permission denied${address.kind === 'unix' ? ` (${rights(address.path)})` : ''}`,
+        "Let this process's user or group open the socket and enter its directory.",
+      )
+    case 'ENOTSOCK':
+      return unreachable('the file is not a socket')
+    case 'EHOSTUNREACH':
+    case 'ENETUNREACH':
+    case 'ETIMEDOUT':
+      return unreachable('no route or no answer')
+    default:
+  }
   return failure('workload_api_unavailable', `the agent at ${address.text} cannot serve: ${details}`)
 }
 

@@ -85,6 +85,7 @@ export function keepStream<M>(options: StreamOptions<M>): KeptStream {
     } finally {
       silence.stop()
       link.stop()
+      if (active === link) active = undefined
     }
   }
 
@@ -112,7 +113,7 @@ export function keepStream<M>(options: StreamOptions<M>): KeptStream {
       }
     },
     replace() {
-      if (running === undefined || running.aborted || replacing) return
+      if (running === undefined || running.aborted || active === undefined || replacing) return
       replacing = true
       const next = once(running, true)
       successor = next

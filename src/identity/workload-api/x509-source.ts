@@ -71,8 +71,10 @@ export function createX509Source(options: X509SourceOptions): { source: X509Sour
     random,
     take(message) {
       const next = parseX509Context(message)
-      if (clock.boot() - appliedAt >= coalesceMs) apply(next)
-      else pending.set(next)
+      // What waits is older than this, also when its timer is late.
+      const due = clock.boot() - appliedAt >= coalesceMs
+      pending.set(due ? undefined : next)
+      if (due) apply(next)
     },
     connected() {
       if (!connected) emit({ type: 'identity.connected', identity, stream: 'x509' })
@@ -102,7 +104,9 @@ export function createX509Source(options: X509SourceOptions): { source: X509Sour
   }
 
   const watchRotation: Task = async (signal) => {
-    let warned: X509Svid | undefined
+    // By fingerprint: the same SVID comes again whenever another identity of the agent is renewed.
+    let warned = ''
+    let told = ''
     for (;;) {
       const state = cell.source.current
       if (state.status !== 'ready') {
@@ -112,8 +116,9 @@ export function createX509Source(options: X509SourceOptions): { source: X509Sour
       const { svid } = state.value
       const left = svid.notAfter - clock.now()
       const share = left / (svid.notAfter - svid.notBefore)
-      if (share <= shareReplaceStream && warned !== svid) {
-        warned = svid
+      const leaf = svid.leaf.fingerprint256
+      if (share <= shareReplaceStream && warned !== leaf) {
+        warned = leaf
         emit({
           type: 'identity.warning',
           identity,
@@ -122,14 +127,12 @@ export function createX509Source(options: X509SourceOptions): { source: X509Sour
         })
         stream.replace()
       }
-      if (left <= 0)
-        cell.failing(
-          failure('x509_svid_expired', `the X.509-SVID ${svid.spiffeId} expired at ${new Date(svid.notAfter).toISOString()} by this machine's clock`),
-        )
-      else if (share <= shareUnhealthy)
-        cell.failing(
-          failure('x509_rotation_late', `the X.509-SVID ${svid.spiffeId} ends at ${new Date(svid.notAfter).toISOString()} and has not been rotated`),
-        )
+      const late = lateness(svid, left, share)
+      // Told once, and again when something else has covered it and gone: an agent that is away is one story, not two in turns.
+      if (late !== undefined && (state.failure === undefined || told !== leaf + late.code)) {
+        told = leaf + late.code
+        cell.failing(late)
+      }
       await nextWithin(cell.source, cell.source.current, untilNextMark(left, svid), clock, signal)
     }
   }
@@ -146,6 +149,14 @@ export function createX509Source(options: X509SourceOptions): { source: X509Sour
   }
 
   return { source: cell.source, run: (signal) => run([stream.run, coalesce, watchRotation, watchMissing], signal) }
+}
+
+/** What the dates of an SVID in hand are a reason to complain of. */
+function lateness(svid: X509Svid, left: number, share: number): Failure | undefined {
+  const end = new Date(svid.notAfter).toISOString()
+  if (left <= 0) return failure('x509_svid_expired', `the X.509-SVID ${svid.spiffeId} expired at ${end} by this machine's clock`)
+  if (share <= shareUnhealthy) return failure('x509_rotation_late', `the X.509-SVID ${svid.spiffeId} ends at ${end} and has not been rotated`)
+  return undefined
 }
 
 /** Milliseconds until the next of 40 %, 10 % and the end; after the end it is only looked at now and then. */
