@@ -88,6 +88,7 @@ async function perform(options: DemoOptions, story: Story, bundle: string, print
     return env
   }
 
+  draw()
   while (!over.signal.aborted) {
     status = await daemon.status().catch(() => status)
     if (story.ready && paste.length === 0) {

@@ -2,7 +2,7 @@
 // width of the terminal, coloured or not.
 import type { ProfileReport, StatusReport } from '../core/health.ts'
 import type { DemoOptions } from './demo-arguments.ts'
-import { type ProfileName, profileNames, profiles } from './demo-daemon.ts'
+import { profileNames, profiles } from './demo-daemon.ts'
 import type { Story, Tone } from './demo-story.ts'
 import { banner, count, counts, expectation, seconds, tail, timeOf } from './demo-words.ts'
 
@@ -24,24 +24,25 @@ type Style = Tone | 'title' | 'dim' | 'key'
 type Piece = readonly [text: string, style?: Style | undefined]
 export type Line = readonly Piece[]
 
-// What a lower terminal does without, step by step.
-const forms = [
-  { about: 2, gap: [[]], shell: true },
-  { about: 1, gap: [[]], shell: true },
-  { about: 1, gap: [[]], shell: false },
-  { about: 0, gap: [], shell: false },
-] as const
+// From here on there is room for what a person can do without.
+const roomyRows = 30
 
 /** The lines of the screen, never more than `rows`. */
 export function render(view: View, columns: number, rows: number): Line[] {
-  const parts = [identity(view), credentials(view, columns), calls(view, columns), daemon(view, columns), notice(view, columns)]
-  const about = banner.map((text): Line => [[` ${text}`, 'dim']])
+  const parts = [identity(view, columns), credentials(view, columns), calls(view, columns), daemon(view, columns, rows), notice(view, columns)]
+  const about = banner.slice(0, rows < roomyRows ? 1 : 2).map((text): Line => [[` ${text}`, 'dim']])
+  // What a lower terminal does without, step by step.
+  const forms = [
+    { head: [title(view, columns), ...about], gap: [[]], shell: shell(view, columns, rows) },
+    { head: [title(view, columns), ...about], gap: [[]], shell: [] },
+    { head: [title(view, columns)], gap: [], shell: [] },
+  ]
   const pages = forms.map((form) => {
-    const above = [title(view, columns), ...about.slice(0, form.about), ...parts.flatMap((part) => (part.length > 0 ? [...form.gap, ...part] : []))]
-    const below = [...(form.shell ? shell(view, columns, rows) : []), keys(view)]
+    const above = [...form.head, ...parts.flatMap((part) => (part.length > 0 ? [...form.gap, ...part] : []))]
+    const below = [...form.shell, keys(view)]
     return { above, below, room: rows - above.length - below.length }
   })
-  const { above = [], below = [], room = 0 } = pages.find((page) => page.room >= 0) ?? pages.at(-1) ?? {}
+  const { above, below, room } = pages.find((page) => page.room >= 0) ?? { above: pages.at(-1)?.above ?? [], below: [], room: 0 }
   return [...above, ...news(view, room), ...below].slice(0, rows)
 }
 
@@ -71,7 +72,7 @@ function life(ms: number, wholeSeconds: number, verb: 'end' | 'ends', columns: n
   return [['━'.repeat(full), style], ['─'.repeat(long - full), 'dim'], [long > 0 ? '  ' : ''], [words[0].padEnd(12), words[1]]]
 }
 
-function identity({ now, story, status, options }: View, columns = 80): Line[] {
+function identity({ now, story, status, options }: View, columns: number): Line[] {
   const known = status?.identities[0]
   const renewed = story.rotations.svids === 0 ? '' : `, ${count(story.rotations.svids, 'rotation')}`
   const document = (name: string, id: string, endsAt: number): Line[] =>
@@ -103,7 +104,9 @@ function credentials({ now, story, status, options }: View, columns: number): Li
 function plan(report: ProfileReport | undefined, retryAt: number | undefined, now: number): Piece {
   const wait = (instant: number): string => `${String(seconds(instant - now)).padStart(2)} s`
   if (retryAt !== undefined) return [`retry in ${wait(retryAt)}`.padEnd(17), 'warn']
-  return [(report?.nextRefresh === undefined ? '' : `renewed in ${wait(Date.parse(report.nextRefresh))}`).padEnd(17)]
+  if (report?.nextRefresh === undefined) return [' '.repeat(17)]
+  const due = Date.parse(report.nextRefresh)
+  return due <= now ? ['renewal is due'.padEnd(17), 'warn'] : [`renewed in ${wait(due)}`.padEnd(17)]
 }
 
 function calls({ now, story }: View, columns: number): Line[] {
@@ -126,13 +129,14 @@ function calls({ now, story }: View, columns: number): Line[] {
 // The SDK tries again a few times before it gives up.
 const patienceMs = 2_500
 
-function daemon({ now, status }: View, columns: number): Line[] {
+function daemon({ now, status }: View, columns: number, rows: number): Line[] {
   if (status === undefined) return [heading('Daemon', ['starting', 'dim'])]
   const verdict: Piece = status.ready ? ['ready', 'good'] : [`not ready: no valid credentials for ${status.missing.join(' and ')}`, 'bad']
-  const alike = Map.groupBy(status.problems, ({ message, remedy }) => `${message.replace(/\.?$/, '.')} ${remedy}`)
+  // Two profiles meet the same problem; and what to do about it, a person knows who has just caused it.
+  const alike = Map.groupBy(status.problems, ({ message, remedy }) => `${message.replace(/\.?$/, '.')}${rows < roomyRows ? '' : ` ${remedy}`}`)
   const problems = [...alike].flatMap(([text, of]) => {
     const since = Math.min(...of.map((problem) => Date.parse(problem.since)))
-    return wrap(`${of.map(({ subject }) => subject).join(' and ')}, for ${seconds(now - since)} s: ${text}`, columns - 14).slice(0, 3)
+    return wrap(`${[...new Set(of.map(({ subject }) => subject))].join(' and ')}, for ${seconds(now - since)} s: ${text}`, columns - 14)
   })
   return [heading('Daemon', verdict, [problems.length === 0 ? ', no problem' : '']), ...problems.map((text) => row('', [text, 'warn']))]
 }

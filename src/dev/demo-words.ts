@@ -65,7 +65,7 @@ export function objections(story: Results): string[] {
 export function tallies(story: Results): string {
   const { calls, failed } = counts(story)
   const { svids, credentials } = story.rotations
-  return `${count(calls, 'call')}, ${failed === 0 ? 'none' : failed} failed; ${count(svids, 'rotation')} of the X.509-SVID and ${credentials} of credentials.`
+  return `${count(calls, 'call')}, ${failed === 0 ? 'none' : failed} failed, ${count(svids, 'SVID rotation')}, ${count(credentials, 'credential rotation')}.`
 }
 
 export const count = (number: number, noun: string): string => `${number} ${noun}${number === 1 ? '' : 's'}`

@@ -24,7 +24,7 @@ export interface IdentityCell<T> {
 
 // During a CA change an agent may deny for a moment what it signs again in the next one, so a denial only
 // counts when it has held for more than two of SPIRE's sync intervals.
-export const withdrawalGraceMs = 15_000
+const withdrawalGraceMs = 15_000
 
 // What the own clock says of the SVID in hand: no word of the agent, so it neither makes nor breaks a denial.
 const isOwn = (failure: Failure): boolean => ['x509_svid_expired', 'x509_rotation_late', 'jwt_svid_expired'].includes(failure.code)

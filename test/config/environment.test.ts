@@ -92,12 +92,9 @@ test('all mistakes of the environment are told at once', async () => {
   const lines = await mistakes(
     load({ SVIDECAR_ROLE_ARN: 'a', SVIDECAR_TRUST_ANCHOR_ARN: 'b', SVIDECAR_PROFILE_ARN: 'c', SPIFFE_ENDPOINT_SOCKET: 'd', AWS_REGION: 'eu-west-1' }),
   )
-  assert.deepEqual(lines.map((line) => /^the environment: (\w+): /.exec(line)?.[1]).toSorted(), [
-    'SPIFFE_ENDPOINT_SOCKET',
-    'SVIDECAR_PROFILE_ARN',
-    'SVIDECAR_ROLE_ARN',
-    'SVIDECAR_TRUST_ANCHOR_ARN',
-  ])
+  for (const name of ['SPIFFE_ENDPOINT_SOCKET', 'SVIDECAR_PROFILE_ARN', 'SVIDECAR_ROLE_ARN', 'SVIDECAR_TRUST_ANCHOR_ARN'])
+    assert.equal(lines.filter((line) => line.startsWith(`the environment: ${name}: `)).length, 1, name)
+  assert.equal(lines.length, 4)
 })
 
 test('an empty variable is as good as none', async () => {

@@ -14,7 +14,7 @@ const wrong = async (from: string, to: string): Promise<string> => (await mistak
 test('the region of Roles Anywhere is that of the trust anchor, and no other one can be said', async () => {
   assert.equal((await loadText(whole)).profiles[0]?.region, 'eu-central-1')
   const text = first(whole, '    identity: default\n', '    identity: default\n    region: eu-west-1\n')
-  assert.match((await mistakesOf(text)).join('\n'), /7:13: profiles\.app\.region: .*eu-central-1/)
+  assert.match((await mistakesOf(text)).join('\n'), /6:13: profiles\.app\.region: .*eu-central-1/)
   const same = first(whole, '    identity: default\n', '    identity: default\n    region: eu-central-1\n')
   assert.equal((await loadText(same)).profiles[0]?.region, 'eu-central-1')
 })
@@ -108,9 +108,9 @@ test('a listener for credentials is on loopback, by address and port; others may
   for (const key of ['metrics_endpoint', 'status_endpoint']) assert.ok(await loadText(`${small}${key}: { listen: "[::]:9999" }\n`))
 })
 
-test('two IMDS endpoints of one profile, for both families of addresses, are two listeners', async () => {
-  const config = await loadText(`${small}imds_endpoints: [{ profile: app }, { profile: app, listen: "[::1]:9911" }]\n`)
-  assert.equal(config.imdsEndpoints.length, 2)
+test('a second IMDS endpoint of one profile is refused, since a profile is found by its listener', async () => {
+  const text = `${small}imds_endpoints: [{ profile: app }, { profile: app, listen: "[::1]:9911" }]\n`
+  assert.match((await mistakesOf(text)).join('\n'), /^15:47: imds_endpoints\[1\]\.profile: profile app has an IMDS endpoint already$/)
 })
 
 test('a session lasts 15 minutes to 12 hours', async () => {
@@ -156,18 +156,22 @@ test('a session name is what AWS takes', async () => {
     assert.match(await wrong('region: eu-west-1', named(name)), /^10:19: profiles\.app\.session_name/, name)
 })
 
-test('a mode is octal, in quotes, and lets nobody but the owner write', async () => {
-  const mode = (text: string) => `profiles: [app]\n    mode: ${text}`
+const mode = (text: string) => `profiles: [app]\n    mode: ${text}`
+
+test('a mode is octal, and in quotes, because YAML reads 0440 as four hundred and forty', async () => {
   for (const [text, value] of [
     ['"0400"', 0o400],
     ['"0440"', 0o440],
     ['"0640"', 0o640],
   ] as const)
     assert.equal((await put('profiles: [app]', mode(text))).consumers[0]?.mode, value)
-  for (const text of ['0440', '440', '"440"', '"0888"', '"rw-r-----"', '"00440"', '0o440', '"1440"'])
-    assert.match(await wrong('profiles: [app]', mode(text)), /^13:11: .*octal mode in quotes such as "0440"/, text)
-  // Whoever may write the file plants the token; and a token that others could write is made anew at every start.
-  for (const text of ['"0660"', '"0666"', '"0420"', '"0402"']) assert.match(await wrong('profiles: [app]', mode(text)), /^13:11: /, text)
+  for (const text of ['0440', '440', '0o440', '"440"', '"0888"', '"rw-r-----"', '"00440"', '"1440"'])
+    assert.match(await wrong('profiles: [app]', mode(text)), /^13:11: consumers\.app\.mode: expected /, text)
+})
+
+test('a mode that lets others write the token is refused: what they could have planted is made anew at every start', async () => {
+  for (const text of ['"0660"', '"0666"', '"0420"', '"0402"'])
+    assert.match(await wrong('profiles: [app]', mode(text)), /^13:11: consumers\.app\.mode: /, text)
 })
 
 test('a private CA that cannot be read is a mistake with its path', async () => {

@@ -50,8 +50,9 @@ test('what must be there is said to be required', () => {
   const required = new Map(all.map(([path, schema]) => [path, schema.required ?? []]))
   assert.deepEqual(root.required, ['profiles'])
   assert.deepEqual(required.get('profiles'), [])
-  const entries = (path: string) => (all.find(([one]) => one === path)?.[1].additionalProperties as Schema).required
-  assert.deepEqual(entries('consumers'), ['profiles'])
+  const consumer = all.find(([path]) => path === 'consumers')?.[1].additionalProperties
+  assert.ok(typeof consumer === 'object')
+  assert.deepEqual(consumer.required, ['profiles'])
   assert.deepEqual(required.get('profiles.*.roles_anywhere'), ['trust_anchor_arn', 'profile_arn', 'role_arn'])
   assert.deepEqual(required.get('profiles.*.web_identity'), ['role_arn', 'audience'])
 })

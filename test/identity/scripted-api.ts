@@ -95,7 +95,7 @@ export function createStreams<M>(clock: Clock): AgentStreams<M> & { opener(signa
     const abort = () => wake()
     signal.addEventListener('abort', abort)
     try {
-      await undefined // so that a test may say what happens after it has started the task
+      await Promise.resolve() // so that a test may say what happens after it has started the task
       script(stream)
       for (;;) {
         while (queue.length === 0 && !signal.aborted)

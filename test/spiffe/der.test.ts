@@ -134,7 +134,7 @@ describe('a certificate', () => {
         mutant[at] = value
         rangeErrorOr(() => readCertificate(mutant))
       }),
-      { numRuns: 3000 },
+      { numRuns: 2000 },
     )
     assert.deepEqual(rangeErrorOr(() => readCertificate(whole))?.uris, [id])
   })

@@ -148,7 +148,7 @@ function record<T>(source: Source<IdentityState<T>>, clock: Clock, check: (value
   const watched: Watched<T> = {
     states,
     values,
-    async until(what, wanted, withinMs = 30_000) {
+    async until(what, wanted, withinMs = 60_000) {
       const deadline = AbortSignal.timeout(withinMs)
       for (let index = states.length - 1; ; index++) {
         const published = states[index]

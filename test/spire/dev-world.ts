@@ -7,14 +7,14 @@ import { Client, credentials, Metadata, type ServiceError, status } from '@grpc/
 import { type Agent, startAgent } from '../../src/dev/agent.ts'
 import { createAuthority } from '../../src/dev/authority.ts'
 import { type RawX509Message, workloadService } from '../../src/dev/workload-definition.ts'
-import { fastClock } from './fast-clock.ts'
+import { pacedClock } from './paced-clock.ts'
 import { accepting, type Entry, type ForeignBundle, type Identity, type World, type WorldOptions } from './world.ts'
 
 const trustDomain = 'dev.conformance'
 
 /** `speed`: how much faster than time the world runs. */
 export async function openDevWorld(options: WorldOptions, speed = 1): Promise<World> {
-  const clock = fastClock(speed)
+  const { clock, stop: stopClock } = pacedClock(speed)
   const intermediate = options.authority === 'intermediate'
   const issuer = intermediate ? undefined : 'https://oidc.dev.conformance'
   const authority = await createAuthority({ trustDomain, intermediate, clock })
@@ -33,7 +33,7 @@ export async function openDevWorld(options: WorldOptions, speed = 1): Promise<Wo
     spiffeId: `spiffe://${trustDomain}${entry.path}`,
     hint: entry.hint ?? '',
     x509TtlSeconds: entry.x509 === 'short' ? 120 : 3600,
-    jwtTtlSeconds: entry.jwt === 'short' ? 30 : 300,
+    jwtTtlSeconds: entry.jwt === 'short' ? 60 : 300,
     keyType: options.workloadKey ?? 'ec-p256',
     federatesWith: [...(entry.federatesWith ?? [])],
   })
@@ -72,7 +72,7 @@ export async function openDevWorld(options: WorldOptions, speed = 1): Promise<Wo
     issuer,
     outageMs: 1_500 * speed,
     syncMs: 0,
-    slackMs: 1_000 * speed,
+    slackMs: 200 * speed,
     async startAgent() {
       agent = await startAt(path)
       const at = clock.boot()
@@ -125,6 +125,7 @@ export async function openDevWorld(options: WorldOptions, speed = 1): Promise<Wo
     async close() {
       clearInterval(watching)
       await agent?.stop('abrupt')
+      await stopClock()
       await rm(folder, { recursive: true, force: true })
     },
   }

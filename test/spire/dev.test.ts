@@ -6,7 +6,7 @@ import { scenarios } from './scenarios.ts'
 
 describe('with the dev agent', { concurrency: true }, () => {
   for (const scenario of scenarios)
-    test(`${scenario.number}. ${scenario.promise}`, { skip: scenario.notOnDev ?? false, todo: scenario.todo ?? false, timeout: 30_000 }, (t) =>
+    test(`${scenario.number}. ${scenario.promise}`, { skip: scenario.notOnDev ?? false, todo: scenario.todo ?? false, timeout: 120_000 }, (t) =>
       play(t, scenario, () => openDevWorld(scenario.world ?? {}, scenario.speed)),
     )
 })

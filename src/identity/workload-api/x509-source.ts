@@ -8,7 +8,7 @@ import { parseX509Context, type X509Context } from '../../spiffe/x509-context.ts
 import { type X509Svid, x509Facts } from '../../spiffe/x509-svid.ts'
 import type { Choice } from '../choice.ts'
 import type { X509Identity, X509Source } from '../sources.ts'
-import { createIdentityCell, withdrawalGraceMs } from '../state.ts'
+import { createIdentityCell } from '../state.ts'
 import type { WorkloadApi } from './client.ts'
 import { keepStream } from './stream.ts'
 
@@ -26,6 +26,7 @@ export interface X509SourceOptions {
 const coalesceMs = 250
 const shareReplaceStream = 0.4
 const shareUnhealthy = 0.1
+const missingCheckMs = 1_000
 
 /** Creates the source and the task that feeds it; one FetchX509SVID stream in all. */
 export function createX509Source(options: X509SourceOptions): { source: X509Source; run: Task } {
@@ -85,6 +86,10 @@ export function createX509Source(options: X509SourceOptions): { source: X509Sour
       cell.failing(problem)
     },
     failed(problem) {
+      // What waits to be applied came before this. A denial takes it back; anything else leaves it the newest there is.
+      const waiting = pending.current
+      pending.set(undefined)
+      if (waiting !== undefined && problem.code !== 'identity_not_issued') apply(waiting)
       const explained = options.explain(problem)
       emit({ type: 'identity.disconnected', identity, stream: 'x509', failure: explained, wasConnected: connected })
       connected = false
@@ -142,8 +147,9 @@ export function createX509Source(options: X509SourceOptions): { source: X509Sour
     for (;;) {
       const state = cell.source.current
       if (state.status === 'ready' && state.failure?.code === 'identity_missing') {
-        const after = await nextWithin(cell.source, state, withdrawalGraceMs, clock, signal)
-        if (after === state) cell.failing(state.failure)
+        await nextWithin(cell.source, state, missingCheckMs, clock, signal)
+        const { current } = cell.source
+        if (current.status === 'ready' && current.failure?.code === 'identity_missing') cell.failing(current.failure)
       } else await cell.source.next(state, signal)
     }
   }

@@ -1,6 +1,6 @@
 //go:build tools
 
-// Package kube pins the Kubernetes API server that the manifests are validated by.
+// Package kube pins the Kubernetes programs that the manifests are validated by.
 package kube
 
 import (

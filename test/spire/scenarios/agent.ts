@@ -112,7 +112,7 @@ const silent: Scenario = {
   number: 12,
   promise: 'reports an agent that takes the call and says nothing, without calling again and again',
   world: { entries: [web] },
-  speed: 10,
+  speed: 20,
   async run({ world, client, note }) {
     world.pauseAgent()
     const begun = world.clock.boot()

@@ -23,7 +23,7 @@ const rotation: Scenario = {
   number: 1,
   promise: 'follows every rotation: another key each time, and never a moment without a valid SVID',
   world: { entries: [{ ...web, x509: 'short' }] },
-  speed: 30,
+  speed: 50,
   async run({ world, client, note }) {
     const { x509, eventsOf } = client()
     await x509.until('three rotations', () => x509.values.length === 4, 90_000)
@@ -59,7 +59,7 @@ const serverDown: Scenario = {
   promise: 'keeps its SVID while nothing is signed, warns at 40 % of its life, alarms at 10 %, and recovers',
   ownServer: true,
   world: { entries: [{ ...web, x509: 'short' }] },
-  speed: 30,
+  speed: 50,
   async run({ world, client, note }) {
     const { x509, eventsOf } = client()
     await x509.until('there is an identity', isReady)
@@ -67,21 +67,21 @@ const serverDown: Scenario = {
     const held = last(x509)
     const { notBefore, notAfter } = held.svid
     const left = (wall: number) => (notAfter - wall) / (notAfter - notBefore)
-    const { what: late, wall: alarmed } = await x509.until('the alarm', isFailing('x509_rotation_late'), 60_000)
+    const { what: late, wall: alarmed } = await x509.until('the alarm', isFailing('x509_rotation_late'))
     assert.ok(left(alarmed) <= 0.1)
     assert.ok(late.status === 'ready' && late.value === held)
     const [warning, ...more] = eventsOf('identity.warning')
     assert.equal(warning?.what.code, 'x509_rotation_late')
     assert.deepEqual(more, [])
     assert.ok(left(warning?.wall ?? 0) <= 0.4 && left(warning?.wall ?? 0) > 0.1)
-    const { what: over, wall: ended } = await x509.until('the end is told', isFailing('x509_svid_expired'), 60_000)
+    const { what: over, wall: ended } = await x509.until('the end is told', isFailing('x509_svid_expired'))
     assert.ok(ended >= notAfter)
     assert.ok(over.status === 'ready' && over.value === held, 'who signs with it is told by the failure beside it')
     assert.ok((world.mostStreams?.() ?? 1) <= 2, 'the stream was replaced once, and by one')
 
     await world.startServer()
     const begun = world.clock.boot()
-    const { at } = await x509.until('it is signed again', () => last(x509) !== held, 60_000)
+    const { at } = await x509.until('it is signed again', () => last(x509) !== held)
     await x509.until('all is well', isReady)
     assert.notEqual(publicKeyOf(last(x509)), publicKeyOf(held))
     assert.ok(x509.states.slice(1).every(({ what }) => what.status === 'ready'))
@@ -96,7 +96,7 @@ const endedAgain: Scenario = {
   todo: 'any message clears the failure, and a moment later the end is told as if it were new',
   ownServer: true,
   world: { entries: [{ ...web, x509: 'short' }] },
-  speed: 30,
+  speed: 50,
   async run({ world, client }) {
     const relay = await startRelay(`${world.path}.relay`, world.path)
     try {
@@ -104,7 +104,7 @@ const endedAgain: Scenario = {
       await x509.until('there is an identity', isReady)
       await world.stopServer()
       const { notAfter } = last(x509).svid
-      await x509.until('the end is told', isFailing('x509_svid_expired'), 60_000)
+      await x509.until('the end is told', isFailing('x509_svid_expired'))
       const connected = eventsOf('identity.connected').length
       relay.cut()
       const streams = async () => eventsOf('identity.connected').length

@@ -15,7 +15,7 @@ const deleted: Scenario = {
   number: 5,
   promise: 'shows a denial at once, acts on it after 15 s, and recovers when the entry is back',
   world: { entries: [web] },
-  speed: 10,
+  speed: 20,
   async run({ world, client, note }) {
     const own = client()
     const { x509, eventsOf } = own
@@ -88,7 +88,7 @@ const hint: Scenario = {
   number: 7,
   promise: 'follows its hint and nothing else: an identity that loses the hint is withdrawn, one that gets it is taken',
   world: { entries: [web] },
-  speed: 10,
+  speed: 20,
   async run({ world, client, note }) {
     const [unbound, internal, external] = [client(), client({ hint: 'internal' }), client({ hint: 'external' })]
     const hintOf = (one: typeof unbound) => one.x509.values.at(-1)?.what.svid.hint

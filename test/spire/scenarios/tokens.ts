@@ -26,7 +26,7 @@ const kept: Scenario = {
   number: 16,
   promise: 'keeps a token for each set of audiences, asks for the next by half of its life, and is never without one',
   world: { entries: [api, web] },
-  speed: 10,
+  speed: 40,
   async run(stage) {
     const { world, client, note } = stage
     const own = client({ streams: ['jwt_bundles'] })
@@ -78,7 +78,7 @@ const renewed: Scenario = {
   promise: 'has the next token soon after half of the life of the one before',
   todo: "it asks just before SPIRE's own half-life, is given the same token, and then waits until three quarters",
   world: { entries: [api] },
-  speed: 10,
+  speed: 40,
   async run({ client, note }) {
     const own = client({ streams: [] })
     const one = own.watch(own.jwt.watch(['one']))
@@ -140,7 +140,7 @@ const serverDown: Scenario = {
     const { what: first } = await one.until('there is a token', isReady)
     assert.ok(first.status === 'ready')
     await world.stopServer()
-    const { what: over, wall } = await one.until('it is given up', ({ status }) => status === 'waiting', 60_000)
+    const { what: over, wall } = await one.until('it is given up', ({ status }) => status === 'waiting')
     assert.equal(over.failure?.code, 'jwt_svid_expired')
     const lateMs = wall - first.value.expiresAt
     assert.ok(lateMs >= 0 && lateMs <= world.slackMs, `given up ${seconds(lateMs)} after its end`)
@@ -148,7 +148,7 @@ const serverDown: Scenario = {
 
     await world.startServer()
     const begun = world.clock.boot()
-    const { at } = await one.until('there is a token', isReady, 60_000)
+    const { at } = await one.until('there is a token', isReady)
     note(`given up ${seconds(lateMs)} after its end, a new one ${seconds(at - begun)} after the server`)
   },
 }

