@@ -39,16 +39,7 @@ export async function runDemo(options: DemoOptions): Promise<number> {
 /** Everything between the first process and the last. Resolves with who ended it, or with what broke. */
 async function perform(options: DemoOptions, story: Story, bundle: string, print: ((line: string) => void) | undefined): Promise<string> {
   await using stack = new AsyncDisposableStack()
-  const over = new AbortController()
-  const finish = (ending: string) => over.abort(ending)
-  for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT'] as const)
-    process.on(name, () => (over.signal.aborted ? process.exit(1) : finish('person')))
-  process.stdout.on('error', () => finish('person')) // nobody reads any more
-  if (options.forMs !== undefined)
-    delay(options.forMs, undefined, { ref: false }).then(
-      () => finish('time'),
-      () => {},
-    )
+  const { over, finish } = endings(options)
 
   const folder = await mkdtemp(join(tmpdir(), 'svidecar-demo-'))
   stack.defer(() => rm(folder, { recursive: true, force: true }))
@@ -101,4 +92,16 @@ async function perform(options: DemoOptions, story: Story, bundle: string, print
     await delay(frameMs, undefined, { signal: over.signal }).catch(() => {})
   }
   return String(over.signal.reason)
+}
+
+/** Ends the demo by the first of: a signal, a reader who has gone, the time, and whoever calls `finish`. */
+function endings({ forMs }: DemoOptions): { over: AbortController; finish: (ending: string) => void } {
+  const over = new AbortController()
+  const finish = (ending: string) => over.abort(ending)
+  // A second one does not wait; the guard still cleans up.
+  for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT'] as const)
+    process.on(name, () => (over.signal.aborted ? process.exit(1) : finish('person')))
+  process.stdout.on('error', () => finish('person'))
+  if (forMs !== undefined) setTimeout(() => finish('time'), forMs)
+  return { over, finish }
 }

@@ -42,8 +42,8 @@ export function render(view: View, columns: number, rows: number): Line[] {
     const below = [...form.shell, keys(view)]
     return { above, below, room: rows - above.length - below.length }
   })
-  const { above, below, room } = pages.find((page) => page.room >= 0) ?? { above: pages.at(-1)?.above ?? [], below: [], room: 0 }
-  return [...above, ...news(view, room), ...below].slice(0, rows)
+  const { above = [], below = [], room = 0 } = pages.find((page) => page.room >= 0) ?? pages.at(-1) ?? {}
+  return [...above.slice(0, rows - below.length), ...news(view, room), ...below]
 }
 
 function title({ now, startedAt, options }: View, columns: number): Line {
@@ -59,9 +59,9 @@ function title({ now, startedAt, options }: View, columns: number): Line {
 const heading = (name: string, ...pieces: Piece[]): Line => [[` ${name.padEnd(12)}`, 'title'], ...pieces]
 const row = (name: string, ...pieces: Piece[]): Line => [[` ${name.padEnd(12)}`], ...pieces]
 
-/** Where something comes from; in another colour if that is away, and for how long. */
-const origin = (name: string, since: number | undefined, now: number): Piece =>
-  since === undefined ? [`  from ${name}`, 'dim'] : [`  ${name} is away for ${Math.floor((now - since) / 1_000)} s`, 'warn']
+/** Where something comes from; in another colour if it does not, and for how long. */
+const origin = (here: string, gone: string, since: number | undefined, now: number): Piece =>
+  since === undefined ? [`  ${here}`, 'dim'] : [`  ${gone} for ${Math.floor((now - since) / 1_000)} s`, 'warn']
 
 /** A bar that grows shorter, and the seconds. */
 function life(ms: number, wholeSeconds: number, verb: 'end' | 'ends', columns: number): Piece[] {
@@ -78,7 +78,7 @@ function identity({ now, story, status, options }: View, columns: number): Line[
   const document = (name: string, id: string, endsAt: number): Line[] =>
     endsAt === 0 ? [row(name, ['none yet', 'dim'])] : [row(name, [id.padEnd(13)], ...life(endsAt - now, options.svidSeconds, 'ends', columns))]
   return [
-    heading('Identity', [`${known?.spiffeId ?? 'none yet'}${renewed}`], origin('the dev agent', story.away.agent, now)),
+    heading('Identity', [`${known?.spiffeId ?? 'none yet'}${renewed}`], origin('from the dev agent', 'the dev agent is away', story.away.agent, now)),
     ...document('X.509-SVID', `serial ${tail(known?.serial ?? '')}`, story.x509EndsAt),
     ...document('JWT-SVID', '', story.jwtEndsAt),
   ]
@@ -87,7 +87,11 @@ function identity({ now, story, status, options }: View, columns: number): Line[
 function credentials({ now, story, status, options }: View, columns: number): Line[] {
   const renewed = story.rotations.credentials === 0 ? '' : `, ${count(story.rotations.credentials, 'rotation')}`
   return [
-    heading('Credentials', [`sessions of ${options.sessionSeconds} s${renewed}`], origin('the dev AWS', story.away.AWS, now)),
+    heading(
+      'Credentials',
+      [`sessions of ${options.sessionSeconds} s${renewed}`],
+      origin('from the dev AWS', 'the dev AWS has issued nothing', story.away.AWS, now),
+    ),
     ...profileNames.map((name) => {
       const report = status?.profiles.find((one) => one.name === name)
       const { endsAt, retryAt } = story.profiles[name]
@@ -154,8 +158,8 @@ function notice({ now, story }: View, columns: number): Line[] {
 /** The newest entries, between empty lines. */
 function news({ story }: View, room: number): Line[] {
   const space = Math.max(0, room - 2)
-  // What the rows above show at this moment is left out.
-  const told = story.entries.filter(({ tone }) => tone !== 'quiet')
+  // Without what the rows and the notice above say.
+  const told = story.entries.filter(({ tone, subject }) => tone !== 'quiet' && subject !== 'agent' && subject !== 'AWS')
   const lines = (space === 0 ? [] : told.slice(-space)).map(
     ({ at, subject, text, tone }): Line => [
       [` ${timeOf(at)}    ${subject.padEnd(9)} `, 'dim'],
@@ -190,11 +194,11 @@ function keys({ keys: read, story }: View): Line {
   ]
 }
 
-/** Breaks at spaces; a word that is too long stays whole and is cut with its line. */
+/** Breaks at spaces, but not between a number and its seconds; a word that is too long is cut with its line. */
 export function wrap(text: string, width: number): string[] {
   const lines: string[] = []
   let line = ''
-  for (const word of text.split(' ')) {
+  for (const word of text.split(/ (?!s\b)/)) {
     if (line !== '' && line.length + 1 + word.length > width) {
       lines.push(line)
       line = ''
