@@ -1,13 +1,11 @@
 // Finds the configuration, reads it, and either returns all of it or says everything that is wrong with it.
 import { existsSync, readFileSync } from 'node:fs'
-import * as z from 'zod/mini'
-import en from 'zod/v4/locales/en.js'
 import { errorText, failure } from '../core/errors.ts'
 import type { Config } from './config.ts'
-import { envConfig, envNameOf, hasEnvConfig } from './env.ts'
-import { type Locate, type Mistake, mistakesFailure, nearest } from './mistakes.ts'
-import { resolveConfig, type Surroundings } from './resolve.ts'
-import { configSchema } from './schema.ts'
+import { envConfig, envMistakes, envNameOf, hasEnvConfig } from './env.ts'
+import { type Locate, type Mistake, mistakesFailure, type Path } from './mistakes.ts'
+import { type Declared, resolveConfig, type Surroundings } from './resolve.ts'
+import { parseShape } from './shape.ts'
 
 const defaultFile = '/etc/svidecar/config.yaml'
 const environment = 'the environment'
@@ -31,16 +29,27 @@ interface Found {
  */
 export async function loadConfig(file: string | undefined, around: Surroundings): Promise<Config> {
   const { origin, value, locate, mistakes } = await find(file, around.env)
-  z.config(en())
-  const parsed = configSchema.safeParse(value)
-  const found = [...mistakes]
-  if (!parsed.success) for (const issue of parsed.error.issues) found.push(...explain(issue, value))
-  const complain = () => mistakesFailure(origin, origin === environment ? found.map(byVariable) : found, locate)
-  if (!parsed.success) throw complain()
-  const resolved = resolveConfig(parsed.data, origin, around)
-  found.push(...resolved.mistakes)
-  if (found.length > 0) throw complain()
+  const shape = parseShape(value)
+  const resolved = shape.data === undefined ? undefined : resolveConfig(shape.data, origin, around, namesIn(value))
+  const meaning = resolved?.mistakes.filter(({ path }) => !shape.removed.some((gone) => touches(path, gone))) ?? []
+  // A variable that is missing is the whole story of the value that it stands in.
+  const rest = [...shape.mistakes, ...meaning].filter(({ path }) => !mistakes.some((expansion) => expansion.path.join() === path.join()))
+  const found = [...mistakes, ...rest]
+  if (resolved === undefined || found.length > 0) throw mistakesFailure(origin, origin === environment ? found.map(byVariable) : found, locate)
   return resolved.config
+}
+
+/** One of the two is inside the other: what is said about the one may come from the other's absence. */
+const touches = (path: Path, gone: Path): boolean => path.length > 0 && path.slice(0, gone.length).join() === gone.slice(0, path.length).join()
+
+/** What was written, also where it was wrong: a reference to it is no second mistake. */
+function namesIn(value: unknown): Declared {
+  const names = (key: string): string[] => {
+    const map = typeof value === 'object' && value !== null ? (value as Record<string, unknown>)[key] : undefined
+    return typeof map === 'object' && map !== null ? Object.keys(map) : []
+  }
+  const identities = names('identities')
+  return { profiles: names('profiles'), identities: identities.length === 0 ? ['default'] : identities }
 }
 
 async function find(file: string | undefined, env: NodeJS.ProcessEnv): Promise<Found> {
@@ -50,7 +59,10 @@ async function find(file: string | undefined, env: NodeJS.ProcessEnv): Promise<F
   const path = file ?? (env['SVIDECAR_CONFIG'] || (existsSync(defaultFile) ? defaultFile : undefined))
   if (path !== undefined) return { origin: path, ...(await import('./yaml.ts')).readYaml(readConfigFile(path), path, env) }
   if (hasEnvConfig(env)) {
-    return { origin: environment, value: envConfig(env), locate: () => undefined, mistakes: [] }
+    const locate: Locate = () => undefined
+    const mistakes = envMistakes(env)
+    if (mistakes.length > 0) throw mistakesFailure(environment, mistakes, locate)
+    return { origin: environment, value: envConfig(env), locate, mistakes }
   }
   throw failure('config_invalid', `there is no configuration: no ${defaultFile}, no SVIDECAR_CONFIG_YAML, and SVIDECAR_ROLE_ARN is not set`, {
     remedy: 'Name a file with --config, or set SVIDECAR_ROLE_ARN with SVIDECAR_TRUST_ANCHOR_ARN and SVIDECAR_PROFILE_ARN, or with SVIDECAR_AUDIENCE.',
@@ -61,43 +73,6 @@ function readConfigFile(path: string): string {
   try {
     return readFileSync(path, 'utf8')
   } catch (error) {
-    throw failure('config_invalid', `cannot read the configuration: ${errorText(error)}`, { remedy: 'Check the path and its rights.' })
+    throw failure('config_invalid', `cannot read the configuration ${path}: ${errorText(error)}`, { remedy: 'Check the path and its rights.' })
   }
 }
-
-/** zod's issue as one of ours: unknown keys one by one, each with the nearest key of its place. */
-function explain(issue: z.core.$ZodIssue, document: unknown): Mistake[] {
-  const path = issue.path.filter((part): part is string | number => typeof part !== 'symbol')
-  if (issue.code !== 'unrecognized_keys') {
-    const missing = path.reduce<unknown>((value, part) => (value as Record<string | number, unknown> | undefined)?.[part], document) === undefined
-    return [{ path, message: missing ? 'is missing' : issue.message.replace(/^Invalid input: /, '') }]
-  }
-  const known = keysAt(path)
-  return issue.keys.map((key) => {
-    const near = nearest(key, known)
-    return {
-      path: [...path, key],
-      key: true,
-      message: `there is no such key${near === undefined ? ` (there is ${known.join(', ')})` : `; did you mean ${near}?`}`,
-    }
-  })
-}
-
-/** The keys that the schema has at a path: follows objects, records and lists. */
-function keysAt(path: readonly (string | number)[]): string[] {
-  let schema: unknown = configSchema
-  for (const part of path) schema = step(unwrap(schema), part)
-  const last = unwrap(schema)
-  return last?.shape === undefined ? [] : Object.keys(last.shape)
-}
-
-type Definition = { type: string; innerType?: unknown; shape?: Record<string, unknown>; valueType?: unknown; element?: unknown }
-
-function unwrap(schema: unknown): Definition | undefined {
-  let definition = (schema as { def?: Definition } | undefined)?.def
-  while (definition?.type === 'optional') definition = (definition.innerType as { def?: Definition } | undefined)?.def
-  return definition
-}
-
-const step = (definition: Definition | undefined, part: string | number): unknown =>
-  definition?.shape?.[part] ?? definition?.valueType ?? definition?.element

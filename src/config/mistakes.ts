@@ -26,8 +26,9 @@ const spell = (path: Path): string =>
 
 /** One Failure that lists every mistake with file, line and column. */
 export function mistakesFailure(origin: string, mistakes: readonly Mistake[], locate: Locate): Failure {
-  const lines = mistakes.map(({ path, message, key = false }) => {
-    const place = locate(path, key)
+  const lines = mistakes.map((mistake) => {
+    const { path, message, key = false } = mistake
+    const place = locate(path, key, mistake)
     return {
       place,
       line: `${origin}${place === undefined ? '' : `:${place.line}:${place.column}`}: ${path.length === 0 ? '' : `${spell(path)}: `}${message}`,

@@ -8,6 +8,8 @@ import type { RawProfile } from './schema.ts'
 
 const units: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 }
 
+const regionPattern = /^[a-z]{2,}(-[a-z0-9]+)+$/
+
 /** Milliseconds of a duration that the schema has let pass. */
 export const milliseconds = (text: string): number => {
   const [, digits = '0', unit = 's'] = /^(\d+)(ms|s|m|h)$/.exec(text) ?? []
@@ -32,7 +34,11 @@ export function resolveProfile(
   if (profile.session_name !== undefined && !/^[\w+=,.@-]{2,64}$/.test(profile.session_name))
     wrong([...path, 'session_name'], 'a session name has 2 to 64 letters, digits and any of _+=,.@-')
   const { endpoint, ca_file: caFile } = profile
-  const service = serviceUrl(method.kind === 'roles_anywhere' ? 'rolesanywhere' : 'sts', region || 'us-east-1', method.role.partition).href
+  const service = serviceUrl(
+    method.kind === 'roles_anywhere' ? 'rolesanywhere' : 'sts',
+    regionPattern.test(region) ? region : 'us-east-1',
+    method.role.partition,
+  ).href
   return {
     name,
     identity,
@@ -88,9 +94,11 @@ function resolveMethod(
 function resolveRegion(path: Path, profile: RawProfile, method: MethodConfig, env: NodeJS.ProcessEnv, { wrong }: Checker): string {
   const anchor = method.kind === 'roles_anywhere' ? method.trustAnchor.region : ''
   const region = profile.region ?? (anchor || env['AWS_REGION'] || '')
-  const at = profile.region === undefined ? path : [...path, 'region']
+  const at = [...path, 'region']
+  // Of an anchor that is none, nothing more is to be said.
+  if (method.kind === 'roles_anywhere' && anchor === '' && profile.region === undefined) return ''
   if (region === '') wrong(at, 'there is no region: set region or AWS_REGION')
-  else if (!/^[a-z0-9-]{3,32}$/.test(region)) wrong(at, `${JSON.stringify(region)} is not a region`)
+  else if (!regionPattern.test(region)) wrong(at, `${JSON.stringify(region)} is not a region`)
   else if (anchor !== '' && region !== anchor) wrong(at, `the trust anchor is in ${anchor}, and CreateSession is answered only there`)
   return region
 }

@@ -1,5 +1,6 @@
 // From what was written to what is meant: defaults filled in, nouns parsed, references checked, every mistake kept.
 import { isIPv4, isIPv6 } from 'node:net'
+import { resolve } from 'node:path'
 import { parseSocketAddress } from '../spiffe/socket-address.ts'
 import { parseSpiffeId } from '../spiffe/spiffe-id.ts'
 import type { Config, ConsumerConfig, IdentityConfig, ListenConfig } from './config.ts'
@@ -13,6 +14,12 @@ export interface Surroundings {
   readonly terminal: boolean
 }
 
+/** Names that the document has, also of what is wrong in itself. */
+export interface Declared {
+  readonly profiles: readonly string[]
+  readonly identities: readonly string[]
+}
+
 /** Where runtime files live when nothing is configured. systemd gives a list, of which the first is ours. */
 export function defaultRuntimeDir({ env, uid }: Surroundings): string {
   const xdg = env['XDG_RUNTIME_DIR']
@@ -20,7 +27,12 @@ export function defaultRuntimeDir({ env, uid }: Surroundings): string {
 }
 
 /** Resolves a configuration of the right shape. The Config is whole only if there are no mistakes. */
-export function resolveConfig(raw: RawConfig, origin: string, around: Surroundings): { config: Config; mistakes: readonly Mistake[] } {
+export function resolveConfig(
+  raw: RawConfig,
+  origin: string,
+  around: Surroundings,
+  declared: Declared,
+): { config: Config; mistakes: readonly Mistake[] } {
   const check = createChecker()
   const { wrong, attempt, reference, names: named } = check
   const listen = (path: Path, text: string | undefined, fallback: number, loopback: boolean): ListenConfig => {
@@ -52,11 +64,10 @@ export function resolveConfig(raw: RawConfig, origin: string, around: Surroundin
   })
 
   named(['profiles'], Object.keys(raw.profiles))
-  if (Object.keys(raw.profiles).length === 0) wrong(['profiles'], 'there is no profile')
-  const identityNames = identities.map(({ name }) => name)
+  if (declared.profiles.length === 0) wrong(['profiles'], 'there is no profile')
+  const { profiles: profileNames, identities: identityNames } = declared
   const profiles = Object.entries(raw.profiles).flatMap(([name, profile]) => resolveProfile(name, profile, identityNames, around.env, check) ?? [])
 
-  const profileNames = Object.keys(raw.profiles)
   named(['consumers'], Object.keys(raw.consumers ?? {}))
   const consumers = Object.entries(raw.consumers ?? {}).map(([name, consumer]): ConsumerConfig => {
     const path = ['consumers', name]
@@ -72,7 +83,7 @@ export function resolveConfig(raw: RawConfig, origin: string, around: Surroundin
       mode: Number.parseInt(consumer.mode ?? '0440', 8),
     }
   })
-  if (raw.container_endpoint !== undefined && consumers.length === 0) wrong(['container_endpoint'], 'nobody may read from it: name a consumer')
+  if (raw.container_endpoint !== undefined && raw.consumers === undefined) wrong(['container_endpoint'], 'nobody may read from it: name a consumer')
 
   const hosts = (endpointConfig: { host_names?: string[] | undefined }) => endpointConfig.host_names ?? []
   const config: Config = {
@@ -100,7 +111,8 @@ export function resolveConfig(raw: RawConfig, origin: string, around: Surroundin
       hostNames: hosts(raw.metrics_endpoint),
     },
     statusEndpoint: raw.status_endpoint && { listen: listen(['status_endpoint', 'listen'], raw.status_endpoint.listen, 9914, false) },
-    runtimeDir: raw.runtime_dir ?? defaultRuntimeDir(around),
+    // Applications are told the path of their token file, and they run elsewhere.
+    runtimeDir: resolve(raw.runtime_dir ?? defaultRuntimeDir(around)),
     onIdentityWithdrawn: raw.on_identity_withdrawn ?? 'keep',
     shutdownGraceMs: milliseconds(raw.shutdown_grace ?? '0s'),
     log: { level: raw.log?.level ?? 'info', format: raw.log?.format ?? (around.terminal ? 'text' : 'json') },

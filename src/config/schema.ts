@@ -1,10 +1,10 @@
 // The configuration file's keys. Their descriptions are the reference documentation and the JSON Schema.
 import * as z from 'zod/mini'
 
-const text = (description: string) => z.string().check(z.minLength(1), z.describe(description))
+const text = (description: string) => z.string().check(z.minLength(1, 'is empty'), z.describe(description))
 const flag = (description: string) => z.boolean().check(z.describe(description))
 const oneOf = <const T extends readonly [string, ...string[]]>(values: T, description: string) => z.enum(values).check(z.describe(description))
-const list = (description: string) => z.array(z.string().check(z.minLength(1))).check(z.describe(description))
+const list = (description: string) => z.array(z.string().check(z.minLength(1, 'is empty'))).check(z.describe(description))
 const group = <T extends z.core.$ZodLooseShape>(description: string, shape: T) => z.strictObject(shape).check(z.describe(description))
 const named = <T extends z.core.SomeType>(description: string, value: T) => z.record(z.string(), value).check(z.describe(description))
 const optional = z.optional
@@ -12,7 +12,12 @@ const optional = z.optional
 const duration = (description: string) =>
   z.string().check(z.regex(/^\d+(ms|s|m|h)$/, 'expected a duration such as 30s, 5m or 1h'), z.describe(description))
 const octal = (description: string) =>
-  z.string().check(z.regex(/^0[0-7]{3}$/, 'expected an octal mode in quotes such as "0440"'), z.describe(description))
+  z
+    .string()
+    .check(
+      z.regex(/^0[4-7][04][04]$/, 'expected an octal mode in quotes such as "0440", by which nobody but the owner can write'),
+      z.describe(description),
+    )
 const address = (description: string) => z.string().check(z.describe(description))
 
 const identity = group('One identity of the SPIFFE Workload API.', {

@@ -1,12 +1,15 @@
 // YAML with places: the only file that knows the yaml package, imported only when there is YAML to read.
 import { isNode, isPair, isScalar, LineCounter, parseDocument, visit } from 'yaml'
-import { type Locate, type Mistake, mistakesFailure, type Path } from './mistakes.ts'
+import { errorText } from '../core/errors.ts'
+import { type Locate, type Mistake, mistakesFailure, type Path, type Place } from './mistakes.ts'
 
 export interface ReadYaml {
   readonly value: unknown
   readonly locate: Locate
   readonly mistakes: readonly Mistake[]
 }
+
+const mostErrors = 10
 
 // $${ stands for a literal ${.
 const reference = /\$\$\{|\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}/g
@@ -17,19 +20,30 @@ const reference = /\$\$\{|\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}/g
  */
 export function readYaml(text: string, origin: string, env: NodeJS.ProcessEnv): ReadYaml {
   const lines = new LineCounter()
-  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, uniqueKeys: true })
-  if (document.errors.length > 0) {
-    const places = document.errors.map((error) => lines.linePos(error.pos[0]))
-    const mistakes = document.errors.map((error, index): Mistake => ({ path: [index], message: error.message }))
-    throw mistakesFailure(
+  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, uniqueKeys: true, logLevel: 'error' })
+  const place = (offset: number): Place => {
+    const { line, col } = lines.linePos(offset)
+    return { line, column: col }
+  }
+  const refuse = (found: readonly { message: string; offset: number }[]) => {
+    const shown = found
+      .slice(0, mostErrors)
+      .map(({ message, offset }) => ({ mistake: { path: [], message: message.slice(0, 300) }, place: place(offset) }))
+    return mistakesFailure(
       origin,
-      mistakes.map(({ message }) => ({ path: [], message })),
-      takeInTurn(places),
+      shown.map(({ mistake }) => mistake),
+      (_path, _key, mistake) => shown.find((one) => one.mistake === mistake)?.place,
     )
   }
+  if (document.errors.length > 0) throw refuse(document.errors.map(({ message, pos }) => ({ message, offset: pos[0] })))
   const mistakes: Mistake[] = []
   visit(document, {
+    Alias(_key, node) {
+      if (node.resolve(document) === undefined) throw refuse([{ message: `there is no anchor &${node.source}`, offset: node.range?.[0] ?? 0 }])
+    },
     Scalar(key, node, path) {
+      // An object of JavaScript takes this key for something else.
+      if (key === 'key' && node.value === '__proto__') throw refuse([{ message: '__proto__ is no name', offset: node.range?.[0] ?? 0 }])
       if (key === 'key' || typeof node.value !== 'string') return
       node.value = node.value.replaceAll(reference, (whole, name: string | undefined, fallback: string | undefined) => {
         if (name === undefined) return '${'
@@ -46,21 +60,14 @@ export function readYaml(text: string, origin: string, env: NodeJS.ProcessEnv): 
         key && depth === path.length
           ? keyRange(document.getIn(path.slice(0, -1), true), path.at(-1))
           : rangeOf(depth === 0 ? document.contents : document.getIn(path.slice(0, depth), true))
-      if (range !== undefined) {
-        const { line, col } = lines.linePos(range)
-        return { line, column: col }
-      }
+      if (range !== undefined) return place(range)
     }
     return undefined
   }
-  return { value: document.toJS({ maxAliasCount: 20 }) ?? {}, locate, mistakes }
-}
-
-const takeInTurn = (places: readonly { line: number; col: number }[]): Locate => {
-  let index = 0
-  return () => {
-    const place = places[index++]
-    return place === undefined ? undefined : { line: place.line, column: place.col }
+  try {
+    return { value: document.toJS({ maxAliasCount: 20 }) ?? {}, locate, mistakes }
+  } catch (error) {
+    throw refuse([{ message: errorText(error), offset: 0 }])
   }
 }
 

@@ -143,6 +143,17 @@ log: { format: json }
     })
     assert.ok(!JSON.stringify(environment).includes(readFileSync(token, 'utf8')))
   })
+
+  test('exec beside a running daemon starts none: it points at that one, and passes on how the command ended', async (t) => {
+    const seen = join(await folder(t), 'seen')
+    const exec = (...words: string[]) =>
+      call(['exec', '--consumer', 'app', ...at, '--', ...words], { AWS_ACCESS_KEY_ID: 'AKIAPOISON', PATH: '/usr/bin:/bin' })
+    const { status } = await exec('sh', '-c', `echo "$AWS_CONTAINER_CREDENTIALS_FULL_URI $AWS_ACCESS_KEY_ID." > ${seen}; exit 3`)
+    assert.equal(status, 3)
+    assert.equal(readFileSync(seen, 'utf8'), `http://${daemon.addressOf('container')}/v1/credentials .\n`)
+    assert.equal((await exec('sh', '-c', 'kill -KILL $$')).status, 137)
+    assert.equal((await exec('no-such-command')).err, 'cannot run no-such-command: no such command')
+  })
 })
 
 test('when no daemon is running, each of them says so in one sentence and ends with 1', async (t) => {

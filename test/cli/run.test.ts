@@ -1,9 +1,9 @@
 // svidecar run as a process: how it starts, lives without an agent, and ends.
 import assert from 'node:assert/strict'
-import { existsSync, mkdirSync, readdirSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs'
+import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
-import { type TestContext, test } from 'node:test'
+import { after, before, describe, type TestContext, test } from 'node:test'
 import { ask, hangUp, head, talk } from '../endpoints/support.ts'
 import { eventually } from '../support/eventually.ts'
 import { call, type DaemonProcess, folder, identityAt, run, startDaemon, webProfile, writeConfig } from './support.ts'
@@ -52,67 +52,107 @@ async function end(daemon: DaemonProcess, signal: NodeJS.Signals): Promise<{ cod
   return { code, ms: performance.now() - begun }
 }
 
-test('without an agent the daemon lives, says so everywhere, and ends within a second of SIGTERM', async (t) => {
-  const { directory, daemon, portOf } = await lonelyDaemon(t)
-  const metrics = portOf('metrics')
-  const statusOf = async (path: string) => (await ask(metrics, head(`GET ${path}`))).status
-  assert.deepEqual([await statusOf('/livez'), await statusOf('/startupz'), await statusOf('/readyz')], [200, 503, 503])
-
-  const token = readFileSync(join(directory, 'run/app.token'), 'utf8')
-  const answer = await ask(portOf('container'), head('GET /v1/credentials', { Authorization: token }))
-  assert.deepEqual([answer.status, answer.headers['retry-after']], [503, '1'])
-  assert.equal((await ask(portOf('container'), head('GET /v1/credentials'))).status, 401)
-
-  const at = ['--runtime-dir', join(directory, 'run')]
-  const shown = await eventually('the status shows the reason', async () => {
-    const { status, out } = await call(['status', ...at])
-    assert.equal(status, 1)
-    return out.includes('PROBLEMS') ? out : ''
+describe('without an agent', () => {
+  let directory: string
+  let daemon: DaemonProcess
+  let at: readonly string[]
+  const undo: (() => unknown)[] = []
+  const context = { after: (work: () => unknown) => undo.push(work) } as unknown as TestContext
+  before(async () => {
+    directory = await folder(context)
+    // Others may write here, too, so that a token is never reused: whoever looks for one makes a new one.
+    mkdirSync(join(directory, 'run'))
+    chmodSync(join(directory, 'run'), 0o775)
+    daemon = await startDaemon(context, ['--config', await writeConfig(directory, lonely(directory))])
+    at = ['--runtime-dir', join(directory, 'run')]
   })
-  assert.match(shown, /cannot connect to the Workload API at unix:.*agent\.sock: no such file/)
-  assert.match(shown, /Is the agent running, and is its socket directory mounted here\?/)
-  assert.match((await call(['healthcheck', ...at])).err, /not ready/)
-  await daemon.logged({ event: 'identity.failing', code: 'workload_api_unreachable' })
+  after(async () => {
+    for (const work of undo.toReversed()) await work()
+  })
+  const portOf = (listener: string) => Number(daemon.addressOf(listener).split(':')[1])
+  const credentials = () =>
+    ask(portOf('container'), head('GET /v1/credentials', { Authorization: readFileSync(join(directory, 'run/app.token'), 'utf8') }))
 
-  const { code, ms } = await end(daemon, 'SIGTERM')
-  assert.equal(code, 0)
-  assert.ok(ms < 1_000, `${ms} ms`)
-  assert.equal(daemon.out, '', 'stdout is nobody’s log')
-  assert.deepEqual(readdirSync(join(directory, 'run')), ['app.token'], 'sockets go, tokens stay')
-  assert.match((await call(['status', ...at])).err, /no daemon answers at .*control\.sock: no such file/)
+  test('the daemon lives: /livez is 200, /startupz and /readyz are 503', async () => {
+    const statusOf = async (path: string) => (await ask(portOf('metrics'), head(`GET ${path}`))).status
+    assert.deepEqual([await statusOf('/livez'), await statusOf('/startupz'), await statusOf('/readyz')], [200, 503, 503])
+  })
+
+  test('the container endpoint is a 503 to a token, and a 401 without one', async () => {
+    const answer = await credentials()
+    assert.deepEqual([answer.status, answer.headers['retry-after']], [503, '1'])
+    assert.equal((await ask(portOf('container'), head('GET /v1/credentials'))).status, 401)
+  })
+
+  test('status and log show the reason with a remedy', async () => {
+    const shown = await eventually('the status shows the reason', async () => {
+      const { status, out } = await call(['status', ...at])
+      assert.equal(status, 1)
+      return out.includes('PROBLEMS') ? out : ''
+    })
+    assert.match(shown, /cannot connect to the Workload API at unix:.*agent\.sock: no such file/)
+    assert.match(shown, /Is the agent running, and is its socket directory mounted here\?/)
+    assert.match((await call(['healthcheck', ...at])).err, /not ready/)
+    await daemon.logged({ event: 'identity.failing', code: 'workload_api_unreachable' })
+  })
+
+  test('SIGUSR1 opens no inspector, and SIGUSR2 ends nothing', async () => {
+    const before = listening(daemon.pid)
+    assert.equal(before.length, 2)
+    for (let index = 0; index < 3; index++)
+      for (const signal of ['SIGUSR1', 'SIGUSR2'] as const) {
+        daemon.child.kill(signal)
+        assert.equal((await ask(portOf('metrics'), head('GET /livez'))).status, 200)
+      }
+    // An inspector is opened by a thread of its own: this answer takes longer than it.
+    assert.equal((await ask(portOf('metrics'), head('GET /metrics'))).status, 200)
+    assert.deepEqual(listening(daemon.pid), before)
+    assert.doesNotMatch(daemon.err, /Debugger|inspector/)
+  })
+
+  test('a second daemon in the same runtime directory is refused and takes nothing away from the first', async (t) => {
+    const { code, err } = await run(t, ['run', '--config', join(directory, 'config.yaml')])
+    assert.equal(code, 1)
+    assert.match(err, /cannot listen on .*control\.sock for control: something else is listening there/)
+    assert.equal((await credentials()).status, 503, 'the token in the file is the first one’s')
+    assert.equal((await call(['status', ...at])).status, 1)
+  })
+
+  test('SIGTERM ends it with 0 within a second, and only the tokens stay', async () => {
+    const { code, ms } = await end(daemon, 'SIGTERM')
+    assert.equal(code, 0)
+    assert.ok(ms < 1_000, `${ms} ms`)
+    assert.equal(daemon.out, '', 'stdout is nobody’s log')
+    assert.deepEqual(readdirSync(join(directory, 'run')), ['app.token'])
+    assert.match((await call(['status', ...at])).err, /no daemon answers at .*control\.sock: no such file/)
+  })
 })
 
-test('SIGUSR1 opens no inspector, SIGUSR2 ends nothing, SIGINT is an end like SIGTERM', async (t) => {
-  const { daemon, portOf } = await lonelyDaemon(t)
-  const before = listening(daemon.pid)
-  assert.equal(before.length, 2)
-  for (let index = 0; index < 3; index++)
-    for (const signal of ['SIGUSR1', 'SIGUSR2'] as const) {
-      daemon.child.kill(signal)
-      assert.equal((await ask(portOf('metrics'), head('GET /livez'))).status, 200)
-    }
-  // An inspector is opened by a thread of its own: once more, after a while in which it would have been.
-  assert.equal((await ask(portOf('metrics'), head('GET /metrics'))).status, 200)
-  assert.deepEqual(listening(daemon.pid), before)
-  assert.doesNotMatch(daemon.err, /Debugger|inspector/)
-  assert.equal((await end(daemon, 'SIGINT')).code, 0)
-})
-
-test('SIGTERM ends it within a second also beside clients that say nothing, half of something, or hold on', async (t) => {
-  const { daemon, portOf } = await lonelyDaemon(t)
+test('SIGTERM ends it within a second also beside clients of every listener that say nothing, half of something, or hold on', async (t) => {
+  const more = 'status_endpoint: { listen: 127.0.0.1:0 }\nimds_endpoints: [{ listen: 127.0.0.1:0, profile: app }]\n'
+  const { directory, daemon, portOf } = await lonelyDaemon(t, more)
   t.after(hangUp)
-  const [silent, half, idle] = [talk(portOf('metrics')), talk(portOf('metrics')), talk(portOf('metrics'))]
-  half.send('GET /livez HT')
-  idle.send(head('GET /livez'))
-  assert.equal((await idle.answer()).status, 200)
-  const outcome = await Promise.race([end(daemon, 'SIGTERM'), new Promise((resolve) => setTimeout(resolve, 2_000, 'still there after 2 s'))])
-  assert.ok(typeof outcome === 'object' && outcome !== null && 'ms' in outcome, String(outcome))
-  assert.ok(silent.closed || half.closed)
+  const doors = [
+    ...['metrics', 'status', 'container', 'imds app'].map(portOf),
+    ...['control.sock', 'app.sock'].map((name) => join(directory, 'run', name)),
+  ]
+  for (const door of doors) {
+    const [silent, half, idle] = [talk(door), talk(door), talk(door)]
+    half.send('GET /livez HT')
+    idle.send(head('GET /livez'))
+    assert.ok((await idle.answer()).status > 0)
+    assert.ok(!silent.closed)
+  }
+  const late = new Promise<undefined>((resolve) => setTimeout(resolve, 3_000, undefined))
+  const ended = await Promise.race([end(daemon, 'SIGTERM'), late])
+  assert.ok(ended !== undefined, 'it is still there after 3 s')
+  assert.equal(ended.code, 0)
+  assert.ok(ended.ms < 1_000, `${ended.ms} ms`)
 })
 
-test('with shutdown_grace it goes on serving after SIGTERM, and then ends', async (t) => {
+test('with shutdown_grace it goes on serving after a signal, and then ends', async (t) => {
   const { daemon, portOf } = await lonelyDaemon(t, 'shutdown_grace: 700ms\n')
-  const ending = end(daemon, 'SIGTERM')
+  const ending = end(daemon, 'SIGINT')
   await daemon.logged({ event: 'daemon.stopping' })
   assert.equal((await ask(portOf('metrics'), head('GET /livez'))).status, 200)
   const { code, ms } = await ending
@@ -139,23 +179,6 @@ test('a port that is in use ends it at once with its sentence, exit status 1, an
     readdirSync(join(directory, 'run')).filter((name) => name.endsWith('.sock')),
     [],
   )
-})
-
-test('a second daemon in the same runtime directory is refused and takes nothing away from the first', async (t) => {
-  const directory = await folder(t)
-  // Where others may write too, a token is not reused: the second one must not have put its own there.
-  mkdirSync(join(directory, 'run'), { mode: 0o775 })
-  const { chmodSync } = await import('node:fs')
-  chmodSync(join(directory, 'run'), 0o775)
-  const path = await writeConfig(directory, lonely(directory))
-  const first = await startDaemon(t, ['--config', path])
-  const { code, err } = await run(t, ['run', '--config', path])
-  assert.equal(code, 1)
-  assert.match(err, /cannot listen on .*control\.sock for control: something else is listening there/)
-  const token = readFileSync(join(directory, 'run/app.token'), 'utf8')
-  const port = Number(first.addressOf('container').split(':')[1])
-  assert.equal((await ask(port, head('GET /v1/credentials', { Authorization: token }))).status, 503, 'the token in the file is the first one’s')
-  assert.equal((await call(['status', '--runtime-dir', join(directory, 'run')])).status, 1)
 })
 
 test('a runtime directory that is none ends it with its path, exit status 1', async (t) => {

@@ -163,7 +163,7 @@ for (const [name, kind] of Object.entries(kinds))
           `/.${path}`,
           `${path}/..`,
           `/%2e%2e${path}`,
-          path.replace(/\//g, '%2f'),
+          `/%2f${path.slice(1)}`,
           path.replace(/(.)$/, (last) => `%${last.charCodeAt(0).toString(16)}`),
           `${path};x`,
           `${path}%00`,
@@ -172,7 +172,6 @@ for (const [name, kind] of Object.entries(kinds))
           `http://evil.example${path}`,
           `http://127.0.0.1${path}`,
           `/x${path}`,
-          `${path}.json`,
           `${path}%zz`,
         ])
           assert.equal((await send(`${method} ${trick}`, {})).status, 404, trick)

@@ -1,6 +1,7 @@
 // A fetched token is one of now, for the audience that was asked for; whoever asks waits until there is one.
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
+import { inspect } from 'node:util'
 import { parseSpiffeId } from '../../src/spiffe/spiffe-id.ts'
 import { startJwt } from './jwt-setup.ts'
 import { deny, gone } from './scripted-api.ts'
@@ -151,6 +152,20 @@ test('names the audience that a token lacks', async (t) => {
   watching(source.fetch(['x', 'sts.amazonaws.com'], signal()))
   await clock.advance(100)
   assert.match(of('identity.failing')[0]?.failure.message ?? '', /sts\.amazonaws\.com/)
+})
+
+test('no event carries a token, not even that of a token that cannot be used', async (t) => {
+  const { source, clock, api, token, give, events } = startJwt(t)
+  const tokens = [token({ audience: ['y'] }), token({ claims: { exp: undefined } }), token({ name: 'web', claims: { sub: 'x' } }), token({})]
+  source.watch(['x'])
+  for (const one of tokens) {
+    give([one])
+    watching(source.fetch(['x'], signal()))
+    await clock.advance(3_000)
+  }
+  assert.ok(events.length >= 4 && api.jwtCalls.length >= 4)
+  const text = inspect(events, { depth: 9, showHidden: true, maxArrayLength: null, maxStringLength: null })
+  for (const { svid } of tokens) for (const part of svid.split('.').slice(0, 2)) assert.ok(!text.includes(part))
 })
 
 test('each failure is told with what this very process can do about it', async (t) => {

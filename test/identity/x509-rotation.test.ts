@@ -144,6 +144,23 @@ describe('at 10 % of its life', () => {
     assert.equal(of('identity.recovered').length, 0)
   })
 
+  test('a renewal of another identity is told to nobody as a recovery either', async (t) => {
+    const { agent, clock, first, issuer, failureCode, of } = await unrotated(t, { names: ['web', 'api'] })
+    await clock.advance(601_000)
+    agent().send(first)
+    await clock.advance(304_000)
+    assert.equal(failureCode(), 'x509_rotation_late')
+    const [own] = first.svids
+    for (let turn = 0; turn < 5; turn++) {
+      const [, other] = (await issuer.message(['web', 'api'], { ttlSeconds: 1_000 })).svids
+      assert.ok(own && other)
+      agent().send({ ...first, svids: [own, other] })
+      await clock.advance(1_000)
+    }
+    assert.equal(failureCode(), 'x509_rotation_late')
+    assert.equal(of('identity.recovered').length, 0)
+  })
+
   test('an agent that is away is told as one story and not two in turns', async (t) => {
     const { api, agent, clock, of, states } = await unrotated(t)
     await clock.advance(850_000)

@@ -18,9 +18,14 @@ const cgroups = `svidecar-image-${process.pid}`
 
 /** All that a cluster could take away from it. */
 const confined = [
-  ...['--network', 'host', '--read-only', '--read-only-tmpfs=false', '--cap-drop', 'all', '--security-opt', 'no-new-privileges'],
-  // The timer of the health check would be systemd's.
-  ...['--health-interval', 'disable', '--cgroup-parent', `/${cgroups}`],
+  '--network=host',
+  '--read-only',
+  '--read-only-tmpfs=false',
+  '--cap-drop=all',
+  '--security-opt=no-new-privileges',
+  // Its timer would be systemd's.
+  '--health-interval=disable',
+  `--cgroup-parent=/${cgroups}`,
 ]
 
 let space: Awaited<ReturnType<typeof folder>>
@@ -148,8 +153,8 @@ test('confined to a read-only root it serves credentials, tells its health, open
   const ports: Ports = { credentials, metrics }
   await world.aws.closeIssuing()
   const container = await start('svidecar', [
-    ...['--volume', `${world.sockets}:/run/spire/sockets:ro`],
-    ...['--env', `SVIDECAR_CONFIG_YAML=${configuration(world, ports)}`],
+    `--volume=${world.sockets}:/run/spire/sockets:ro`,
+    `--env=SVIDECAR_CONFIG_YAML=${configuration(world, ports)}`,
   ])
   const healthy = async () => (await run(['podman', 'healthcheck', 'run', 'svidecar'], { env })).status === 0
   await eventually('the daemon lives', async () => (await probe(metrics, '/livez')) === 200)

@@ -97,6 +97,12 @@ test('there is an expiry, which is a number', () => {
   assert.equal(fraction.expiresAt, 1500)
 })
 
+test('its expiry is an instant that a calendar has, so that whoever prints it may', () => {
+  const raw = (exp: string) => `${encode(goodHeader)}.${Buffer.from(`{"sub":"${id}","aud":"x","exp":${exp}}`).toString('base64url')}.${signature}`
+  for (const exp of ['8640000000001', '1e15', '-1e15', '1e400', '-1e400']) rejects(raw(exp), /expiry/)
+  accepts(raw('8640000000000'), 'the last one')
+})
+
 test('an issue time is not needed and not believed', () => {
   assert.equal(parseJwtSvid(message(withClaims({ iat: undefined }))).issuedAt, undefined)
   assert.equal(parseJwtSvid(message(withClaims({ iat: 'now' }))).issuedAt, undefined)
@@ -149,6 +155,16 @@ describe('no text of the token', () => {
       }),
       { numRuns: 500 },
     )
+  })
+
+  test('is in what is said about a part that is not JSON, decoded or not', () => {
+    const [header, claims] = token().split('.')
+    for (const text of ['hunter2hunter2', '{"a":hunter2hunter2}', '["hunter2hunter2', '{"jti":"hunter2hunter2"'])
+      for (const part of [encode(text).slice(0, -1), Buffer.from(text).toString('base64url')])
+        for (const svid of [`${part}.${claims}.${signature}`, `${header}.${part}.${signature}`, part]) {
+          const said = shown(message(svid))
+          assert.ok(said !== '' && !said.includes('hunter2') && !said.includes(part), said)
+        }
   })
 
   test('is printed with the parsed SVID', () => {
