@@ -16,7 +16,7 @@ export interface Place {
 }
 
 /** Where things stand in the text that was read. */
-export type Locate = (path: Path, key: boolean) => Place | undefined
+export type Locate = (path: Path, key: boolean, mistake: Mistake) => Place | undefined
 
 const spell = (path: Path): string =>
   path

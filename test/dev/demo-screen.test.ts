@@ -192,12 +192,14 @@ const view = (story: Story, now: number, change: Partial<View> = {}): View => ({
 })
 const plainly = (shown: View, columns: number, rows: number): string[] =>
   render(shown, columns, rows).map((line) => paint(line, columns, false).trimEnd())
-/** Without the lines of the feed, which carry the local time. */
-const untimed = (lines: readonly string[]): string[] => lines.filter((line) => !/^ \d\d:\d\d:\d\d /.test(line))
+/** With the local time of an entry made everybody's. */
+const untimed = (lines: readonly string[]): string[] => lines.map((line) => line.replace(/^ \d\d:\d\d:\d\d /, ' 12:00:00 '))
 
 test('shows identity, credentials, calls and daemon on an ordinary terminal', () => {
   const world = well()
   world.at(5)
+  world.call('app', 'ASIAAPP1')
+  world.failedCall('reports')
   assert.deepEqual(untimed(plainly(view(world.story, world.now()), 80, 24)), [
     ' svidecar demo                                                             0:05',
     ' A development world with a fake AWS, on loopback: nothing leaves this machine.',
@@ -210,12 +212,15 @@ test('shows identity, credentials, calls and daemon on an ordinary terminal', ()
     ' app         key …APP1    ━━━━━━━─  end in 25 s renewed in  9 s  Roles Anywhere',
     ' reports     key …RTS1    ━━━━━━━─  end in 25 s renewed in  9 s  web identity',
     '',
-    ' Calls       2 of sts:GetCallerIdentity by the AWS SDK, none failed',
-    ' app         trying key …APP1  •  web/5eaf00d',
-    ' reports     trying key …RTS1  •  web/5eaf00d',
+    ' Calls       4 of sts:GetCallerIdentity by the AWS SDK, 1 failed',
+    ' app         ok     key …APP1  ••  web/5eaf00d',
+    ' reports     failed •x',
     '',
     ' Daemon      ready, no problem',
     '',
+    ' 12:00:00    app       new credentials ASIAAPP1, which end in 30 s',
+    ' 12:00:00    reports   new credentials ASIAREPORTS1, which end in 30 s',
+    ' 12:00:00    reports   GetCallerIdentity failed: CredentialsProviderError: none',
     '',
     ' Another shell  . /tmp/svidecar-demo-abcdef/env && aws sts get-caller-identity',
     "  a  take the agent away    i  take AWS's issuing away    q  quit",
@@ -313,5 +318,5 @@ test('takes a duration, and answers anything else with a sentence', () => {
   }
   assert.deepEqual(parseArguments([], { SVIDECAR_DEMO_SECONDS: '4,6' }), { svidSeconds: 4, sessionSeconds: 6 })
   for (const words of [['--for'], ['--for', 'ever'], ['--for', '0s'], ['--for', '1s', 'more'], ['--fro', '1s'], ['now']])
-    assert.match(String(parseArguments(words, {})), /^(the demo does not know|--for) .*Usage: svidecar demo/)
+    assert.match(JSON.stringify(parseArguments(words, {})), /^"(the demo does not know|--for) .*Usage: svidecar demo/)
 })

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { X509ContextMessage } from '../../src/spiffe/x509-context.ts'
 import { seeded } from '../support/random.ts'
+import { deny, gone } from './scripted-api.ts'
 import { createIssuer, id, startX509 } from './setup.ts'
 
 const seeds = 40
@@ -21,30 +22,38 @@ for (let seed = 1; seed <= seeds; seed++)
     let last: X509ContextMessage | undefined
     const told: string[] = []
     const act = async () => {
-      const open = api.x509.open
+      const { open } = api.x509
       const stream = open[below(open.length)]
       const kind = below(10)
       told.push(`${kind}`)
       if (stream === undefined || kind >= 8) return
-      if (kind <= 2) {
+      if (kind <= 3) {
         last = await issuer.message(['web', 'api'].slice(0, 1 + below(2)), { ttlSeconds: 120 })
         stream.send(last)
-      } else if (kind === 3 && last !== undefined) stream.send(last)
-      else if (kind === 4) stream.send({ svids: [], federated_bundles: {} })
+      } else if (kind === 4) stream.send({ svids: [], federated_bundles: {} })
       else if (kind === 5) stream.send(await issuer.message(['api']))
       else if (kind === 6) stream.end()
       else stream.fail([1, 3, 7, 7, 8, 14][below(6)] ?? 14)
+      if (below(2) === 0) await clock.settle()
+      if (below(4) === 0) clock.suspend(below(600)) // timers come late
     }
 
     for (let step = 0; step < steps; step++) {
+      if (below(5) === 0) {
+        const way = below(5)
+        told.push(`way ${way}`)
+        api.x509.script((stream) => [gone, deny, (one: typeof stream) => one.fail(3)][way]?.(stream))
+      }
       const busy = below(3)
       for (let count = 0; count <= busy; count++) await act()
-      if (below(4) === 0) clock.suspend(below(3_000))
-      await clock.advance(below(5) === 0 ? below(30_000) : below(400))
+      const dialled = api.x509.all.length
+      await clock.advance(300)
       const { current } = source
+      if (Number(told.at(-1)) <= 3 && api.x509.all.length === dialled && api.x509.open.length === 1 && current.status === 'ready')
+        assert.deepEqual(current.value.svid.leaf.raw, last?.svids[0]?.x509_svid, `not the newest: ${told.join(' ')}`)
+      await clock.advance(below(5) === 0 ? below(30_000) : below(400))
       assert.ok(api.x509.open.length <= 2, told.join(' '))
-      if (current.status === 'ready') assert.equal(current.value.svid.spiffeId, id('web'), told.join(' '))
-      assert.equal(current.status === 'withdrawn' ? current.failure.code.slice(0, 9) : 'identity_', 'identity_')
+      for (const state of [current, source.current]) if (state.status === 'ready') assert.equal(state.value.svid.spiffeId, id('web'), told.join(' '))
     }
 
     // The agent is well again, and says one thing: that is what counts, on one stream, and nothing is wrong with it.

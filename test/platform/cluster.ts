@@ -49,8 +49,11 @@ export async function startCluster(directory: string): Promise<Cluster> {
     run(
       [
         join(binaries, 'kubectl'),
+        `--server=https://127.0.0.1:${secure}`,
         // Its certificate is a moment old and known to nobody.
-        ...[`--server=https://127.0.0.1:${secure}`, '--insecure-skip-tls-verify', '--token=administrator', `--cache-dir=${own('cache')}`],
+        '--insecure-skip-tls-verify',
+        '--token=administrator',
+        `--cache-dir=${own('cache')}`,
         ...args,
       ],
       { input, env: { PATH: process.env['PATH'], HOME: directory } },

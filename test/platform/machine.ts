@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
 import { existsSync, globSync } from 'node:fs'
-import { chmod, mkdir, mkdtemp, readdir, rm, rmdir } from 'node:fs/promises'
+import { chmod, copyFile, mkdir, mkdtemp, readdir, rm, rmdir } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { delimiter, join, resolve } from 'node:path'
@@ -11,6 +11,8 @@ import { startWorld, type World } from '../../src/dev/world.ts'
 import { eventually } from '../support/eventually.ts'
 
 export const checkout = resolve(import.meta.dirname, '../..')
+/** The pinned Node.js, which these tests run on. */
+export const node = process.execPath
 
 /** Throws with one sentence for whoever runs the tests. `packages`: the Debian package of each command. */
 export function need(packages: Readonly<Record<string, string>>): void {
@@ -54,6 +56,15 @@ export async function must(command: readonly string[], options?: RunOptions): Pr
   const { status, stdout, stderr } = await run(command, options)
   assert.equal(status, 0, `${command.join(' ')} ended with ${status}:\n${stdout.slice(-4000)}\n${stderr.slice(-4000)}`)
   return stdout
+}
+
+/** Builds the product and copies it, with the Node.js that it runs on, to where any user may run it; the command. */
+export async function install(directory: string): Promise<readonly string[]> {
+  await must([node, 'build.ts'], { cwd: checkout })
+  const command = [join(directory, 'node'), join(directory, 'svidecar.cjs')] as const
+  await copyFile(node, command[0])
+  await copyFile(join(checkout, 'dist/svidecar.cjs'), command[1])
+  return command
 }
 
 /** A folder that other users may pass through, and what was made in it is gone at the end. */

