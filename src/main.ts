@@ -3,7 +3,7 @@ import { writeSync } from 'node:fs'
 import { cli } from './cli/cli.ts'
 import type { Io } from './cli/command.ts'
 import { systemClock } from './core/clock.ts'
-import { isFailure, sentence } from './core/errors.ts'
+import { type FailureCode, isFailure, sentence } from './core/errors.ts'
 
 // SIGUSR1 opens Node's inspector, which reads every secret of the process: taken away first of all. SIGUSR2 would end it.
 process.on('SIGUSR1', () => {})
@@ -39,6 +39,8 @@ function write(descriptor: 1 | 2, text: string): void {
   }
 }
 
+const wrongUsage = new Set<FailureCode>(['usage', 'config_invalid', 'socket_address_invalid', 'spiffe_id_invalid'])
+
 async function main(): Promise<number> {
   if (process.platform === 'win32') {
     io.err('svidecar: Windows is not supported; svidecar runs on Linux, and its client commands on macOS.\n')
@@ -49,7 +51,7 @@ async function main(): Promise<number> {
   } catch (error) {
     if (!isFailure(error)) throw error
     io.err(`svidecar: ${sentence(error)}\n`)
-    return error.code === 'usage' || error.code === 'config_invalid' ? 2 : 1
+    return wrongUsage.has(error.code) ? 2 : 1
   }
 }
 

@@ -1,7 +1,7 @@
 // A client of the daemon's sockets, for the commands that ask it something.
 import { readdirSync } from 'node:fs'
 import { request } from 'node:http'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { failure, systemCode } from '../core/errors.ts'
 
 export interface Reply {
@@ -67,4 +67,20 @@ export function refused({ status, body }: Reply): ReturnType<typeof failure> {
   } catch {
     return failure('daemon_unreachable', `the daemon answered ${status}`)
   }
+}
+
+/** A path of a consumer's socket for a profile that a user has named, or for the only one. */
+export const profilePath = (what: string, profile: string | undefined): string =>
+  `/v1/${what}${profile === undefined ? '' : `/${encodeURIComponent(profile)}`}`
+
+/** What points SDKs at a consumer's endpoint. Throws usage when the daemon has no endpoint for the profile. */
+export async function fetchEnvironment(socket: string, profile: string | undefined): Promise<Readonly<Record<string, string>>> {
+  const reply = await ask(socket, 'GET', profilePath('environment', profile))
+  if (reply.status !== 200) throw refused(reply)
+  const environment = JSON.parse(reply.body) as Record<string, string>
+  if (Object.keys(environment).every((key) => key === 'AWS_REGION'))
+    throw failure('usage', `the daemon at ${dirname(socket)} has no endpoint for this profile`, {
+      remedy: 'Configure container_endpoint; `svidecar env --format aws-config` needs none.',
+    })
+  return environment
 }

@@ -1,5 +1,5 @@
 // svidecar credential-process: what an AWS SDK runs by credential_process. Silent on stderr when it succeeds.
-import { ask, consumerSocket, refused } from './client.ts'
+import { ask, consumerSocket, profilePath, refused } from './client.ts'
 import { type Command, configOption, consumerOption, profileOption, runtimeDirOption, textOf } from './command.ts'
 import { runtimeDir } from './configuration.ts'
 
@@ -13,7 +13,7 @@ export const credentialProcess: Command = {
   async run(values, _positionals, io) {
     const profile = textOf(values, 'profile')
     const socket = consumerSocket(await runtimeDir(values, io), textOf(values, 'consumer'))
-    const reply = await ask(socket, 'GET', `/v1/credential-process${profile === undefined ? '' : `/${profile}`}`)
+    const reply = await ask(socket, 'GET', profilePath('credential-process', profile))
     if (reply.status !== 200) throw refused(reply)
     io.out(`${reply.body}\n`)
     return 0

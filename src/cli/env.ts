@@ -1,28 +1,34 @@
 // svidecar env: the environment that points SDKs at the running daemon.
-import { dirname } from 'node:path'
 import { failure } from '../core/errors.ts'
-import { ask, consumerSocket, refused } from './client.ts'
+import { ask, consumerSocket, fetchEnvironment, profilePath, refused } from './client.ts'
 import { type Command, configOption, consumerOption, profileOption, runtimeDirOption, textOf } from './command.ts'
 import { runtimeDir } from './configuration.ts'
 
 type Environment = Readonly<Record<string, string>>
 
-const quote = (text: string): string => (/^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`)
+const plain = (text: string): boolean => /^[\w@%+=:,./-]+$/.test(text)
+const shell = (text: string): string => (plain(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`)
+/** No escapes in this format: a quote that the value does not have. */
+const dotenv = (text: string): string => {
+  const quote = plain(text) ? '' : (["'", '"', '`'].find((one) => !text.includes(one)) ?? '')
+  return `${quote}${text}${quote}`
+}
+const systemd = (text: string): string => text.replaceAll('\\', '\\\\').replaceAll('"', '\\"').replaceAll('%', '%%')
 const lines = (environment: Environment, line: (name: string, value: string) => string): string =>
   Object.entries(environment)
     .map(([name, value]) => `${line(name, value)}\n`)
     .join('')
 
 const formats: Readonly<Record<string, (environment: Environment, socket: string, profile: string | undefined) => string>> = {
-  sh: (environment) => lines(environment, (name, value) => `export ${name}=${quote(value)}`),
-  dotenv: (environment) => lines(environment, (name, value) => `${name}=${value}`),
+  sh: (environment) => lines(environment, (name, value) => `export ${name}=${shell(value)}`),
+  dotenv: (environment) => lines(environment, (name, value) => `${name}=${dotenv(value)}`),
   github: (environment) => lines(environment, (name, value) => `${name}=${value}`),
-  systemd: (environment) => lines(environment, (name, value) => `Environment="${name}=${value}"`),
+  systemd: (environment) => lines(environment, (name, value) => `Environment="${name}=${systemd(value)}"`),
   json: (environment) => `${JSON.stringify(environment, undefined, 2)}\n`,
   'aws-config': (environment, socket, profile) => {
     // curl starts in a few milliseconds, and a space in a path would be read differently by different SDKs.
-    const path = `/v1/credential-process${profile === undefined ? '' : `/${profile}`}`
-    return `[profile ${profile ?? 'svidecar'}]\ncredential_process = curl --silent --show-error --fail --max-time 5 --unix-socket ${socket} http://localhost${path}\n${environment['AWS_REGION'] === undefined ? '' : `region = ${environment['AWS_REGION']}\n`}`
+    const path = profilePath('credential-process', profile)
+    return `[profile ${profile ?? 'svidecar'}]\ncredential_process = curl --silent --show-error --fail --max-time 5 --unix-socket ${shell(socket)} http://localhost${path}\n${environment['AWS_REGION'] === undefined ? '' : `region = ${environment['AWS_REGION']}\n`}`
   },
 }
 
@@ -47,14 +53,15 @@ export const env: Command = {
     const profile = textOf(values, 'profile')
     const directory = await runtimeDir(values, io)
     const socket = consumerSocket(directory, textOf(values, 'consumer'))
-    const reply = await ask(socket, 'GET', `/v1/environment${profile === undefined ? '' : `/${profile}`}`)
-    if (reply.status !== 200) throw refused(reply)
-    const environment = JSON.parse(reply.body) as Environment
-    if (name !== 'aws-config' && Object.keys(environment).every((key) => key === 'AWS_REGION'))
-      throw failure('usage', `the daemon at ${dirname(socket)} has no endpoint for this profile`, {
-        remedy: 'Configure container_endpoint, or use --format aws-config.',
-      })
+    // An AWS config file asks the socket itself and needs no endpoint.
+    const environment = name === 'aws-config' ? await region(socket, profile) : await fetchEnvironment(socket, profile)
     io.out(format(environment, socket, profile))
     return 0
   },
+}
+
+async function region(socket: string, profile: string | undefined): Promise<Environment> {
+  const reply = await ask(socket, 'GET', profilePath('environment', profile))
+  if (reply.status !== 200) throw refused(reply)
+  return JSON.parse(reply.body) as Environment
 }

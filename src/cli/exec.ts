@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import type { Config } from '../config/config.ts'
 import { errorText, failure, systemCode } from '../core/errors.ts'
 import { createCell } from '../core/source.ts'
-import { ask, consumerSocket, refused } from './client.ts'
+import { consumerSocket, fetchEnvironment } from './client.ts'
 import { type Command, configOption, type Io, runtimeDirOption, textOf, type Values } from './command.ts'
 import { configuration, runtimeDir } from './configuration.ts'
 import { parseDuration } from './duration.ts'
@@ -28,6 +28,11 @@ const hidden = [
   'AWS_WEB_IDENTITY_TOKEN_FILE',
   'AWS_CONTAINER_CREDENTIALS_RELATIVE_URI',
   'AWS_CONTAINER_AUTHORIZATION_TOKEN',
+  'AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE',
+  'AWS_CONTAINER_CREDENTIALS_FULL_URI',
+  'AWS_EC2_METADATA_DISABLED',
+  'AWS_EC2_METADATA_SERVICE_ENDPOINT',
+  'AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE',
 ]
 
 /** The child's environment: the endpoint for every SDK, nothing that would win over it, and no proxy in between. */
@@ -82,6 +87,8 @@ function chooseProfile(config: Config, wanted: string | undefined): string {
 }
 
 async function withOwnDaemon(words: readonly string[], values: Values, timeoutMs: number, io: Io): Promise<number> {
+  // Heard from the first moment on: whatever comes, the folder goes.
+  const stopped = io.nextSignal(['SIGTERM', 'SIGINT', 'SIGHUP'])
   const configured = await configuration(values, io)
   const profile = chooseProfile(configured, textOf(values, 'profile'))
   const directory = await mkdtemp(join(tmpdir(), 'svidecar-exec-'))
@@ -113,7 +120,6 @@ async function withOwnDaemon(words: readonly string[], values: Values, timeoutMs
     })
     try {
       const limit = new AbortController()
-      const stopped = io.nextSignal(['SIGTERM', 'SIGINT'])
       const outcome = await Promise.race([
         ready.next(false, limit.signal).then(() => 'ready' as const),
         io.clock.sleep(timeoutMs, limit.signal).then(() => 'late' as const),
@@ -129,8 +135,7 @@ async function withOwnDaemon(words: readonly string[], values: Values, timeoutMs
         )
       }
       if (outcome !== 'ready') return 128 + constants.signals[outcome]
-      const reply = await ask(join(directory, 'exec.sock'), 'GET', '/v1/environment')
-      return await supervise(words, childEnvironment(io.env, JSON.parse(reply.body) as Environment), io)
+      return await supervise(words, childEnvironment(io.env, await fetchEnvironment(join(directory, 'exec.sock'), undefined)), io)
     } finally {
       await daemon.stop('the command has ended')
     }
@@ -160,9 +165,6 @@ export const exec: Command = {
     if (consumer === undefined) return withOwnDaemon(words, values, timeoutMs, io)
     const directory = await runtimeDir(values, io)
     await waitUntilReady(directory, values, timeoutMs, io)
-    const profile = textOf(values, 'profile')
-    const reply = await ask(consumerSocket(directory, consumer), 'GET', `/v1/environment${profile === undefined ? '' : `/${profile}`}`)
-    if (reply.status !== 200) throw refused(reply)
-    return supervise(words, childEnvironment(io.env, JSON.parse(reply.body) as Environment), io)
+    return supervise(words, childEnvironment(io.env, await fetchEnvironment(consumerSocket(directory, consumer), textOf(values, 'profile'))), io)
   },
 }

@@ -2,7 +2,7 @@
 
 import { failure, isFailure, type toFailure } from '../core/errors.ts'
 import type { StatusReport } from '../core/health.ts'
-import { ask, consumerSocket, controlSocket, refused } from './client.ts'
+import { ask, consumerSocket, controlSocket, profilePath, refused } from './client.ts'
 import { type Command, configOption, consumerOption, type Io, runtimeDirOption, textOf, type Values } from './command.ts'
 import { runtimeDir } from './configuration.ts'
 import { parseDuration } from './duration.ts'
@@ -14,13 +14,17 @@ async function reason(directory: string, values: Values): Promise<ReturnType<typ
   const profile = textOf(values, 'profile')
   const consumer = textOf(values, 'consumer')
   const byConsumer = async () => {
-    const reply = await ask(consumerSocket(directory, consumer), 'GET', `/v1/ready${profile === undefined ? '' : `/${profile}`}`)
+    const reply = await ask(consumerSocket(directory, consumer), 'GET', profilePath('ready', profile))
     return reply.status === 200 ? undefined : refused(reply)
   }
   try {
     if (consumer !== undefined) return await byConsumer()
     const reply = await ask(controlSocket(directory), 'GET', '/status')
     const report = JSON.parse(reply.body) as StatusReport
+    if (profile !== undefined && !report.profiles.some(({ name }) => name === profile))
+      throw failure('usage', `there is no profile ${JSON.stringify(profile)}`, {
+        remedy: `There is ${report.profiles.map(({ name }) => name).join(', ')}.`,
+      })
     const good =
       profile === undefined ? report.ready : report.profiles.some((one) => one.name === profile && (one.status === 'fresh' || one.status === 'stale'))
     const problem = report.problems[0]

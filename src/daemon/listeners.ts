@@ -1,7 +1,7 @@
 // All listeners of the daemon as one set: a new configuration opens what is new before it closes what is gone.
 import type { Config } from '../config/config.ts'
 import { listen, type OpenListener } from '../endpoints/server.ts'
-import { type ListenerDeps, unavailable, type WantedListener, wantedListeners } from './wanted-listeners.ts'
+import { credentialListeners, type ListenerDeps, telemetryListeners, unavailable, type WantedListener } from './wanted-listeners.ts'
 
 export interface Listeners {
   readonly open: ReadonlyMap<string, OpenListener>
@@ -13,45 +13,54 @@ export interface Listeners {
   stop(): Promise<void>
 }
 
+interface Open {
+  readonly listener: OpenListener
+  readonly key: string
+  readonly telemetry: boolean
+}
+
 /** Creates the set, empty. */
 export function createListeners(deps: ListenerDeps): Listeners {
   const { emit } = deps
   const stopping = new AbortController()
-  let open = new Map<string, { listener: OpenListener; key: string }>()
-
-  /** Opens what is not open yet; on a failure closes again what this call opened. */
-  async function openAll(wanted: readonly WantedListener[]): Promise<Map<string, { listener: OpenListener; key: string }>> {
-    const next = new Map<string, { listener: OpenListener; key: string }>()
-    const fresh: OpenListener[] = []
-    try {
-      for (const { name, at } of wanted) {
-        const key = at.kind === 'unix' ? at.path : JSON.stringify(at)
-        const known = open.get(name)
-        if (known?.key === key) {
-          next.set(name, known)
-          continue
-        }
-        const listener = await listen(name, at, unavailable, deps.clock)
-        fresh.push(listener)
-        next.set(name, { listener, key })
-      }
-    } catch (error) {
-      for (const listener of fresh) await listener.stop()
-      throw error
-    }
-    return next
-  }
+  let open = new Map<string, Open>()
+  let tokens: ReadonlyMap<string, Buffer> = new Map()
 
   return {
     get open() {
       return new Map([...open].map(([name, { listener }]) => [name, listener]))
     },
     async prepare(config) {
-      const wanted = await wantedListeners(config, deps, stopping.signal)
-      const next = await openAll(wanted)
+      const next = new Map<string, Open>()
+      const fresh: OpenListener[] = []
+      async function openAll(wanted: readonly WantedListener[]): Promise<void> {
+        for (const { name, at } of wanted) {
+          const key = at.kind === 'unix' ? at.path : JSON.stringify(at)
+          const known = open.get(name)
+          if (known?.key === key) next.set(name, known)
+          else {
+            const listener = await listen(name, at, unavailable, deps.clock)
+            fresh.push(listener)
+            next.set(name, { listener, key, telemetry: wanted === telemetry })
+          }
+        }
+      }
+      const telemetry = telemetryListeners(config, deps)
+      let credentials: Awaited<ReturnType<typeof credentialListeners>>
+      try {
+        await openAll(telemetry)
+        // Only now: the control socket of another daemon here would have stopped us before its tokens are touched.
+        credentials = await credentialListeners(config, deps, tokens, stopping.signal)
+        await openAll(credentials.listeners)
+      } catch (error) {
+        for (const listener of fresh) await listener.stop()
+        throw error
+      }
+      const wanted = [...telemetry, ...credentials.listeners]
       return async () => {
         const before = open
         open = next
+        tokens = credentials.tokens
         const all = new Map([...open].map(([name, { listener }]) => [name, listener]))
         // In the order of `wanted`: telemetry answers first.
         for (const { name, at, handler } of wanted) {
@@ -69,8 +78,9 @@ export function createListeners(deps: ListenerDeps): Listeners {
     },
     async stop() {
       stopping.abort()
-      // Telemetry came first and goes last.
-      for (const { listener } of [...open.values()].reverse()) await listener.stop()
+      // Telemetry came first and goes last; in each group all at once, since each may take a moment to drain.
+      const groups = [[...open.values()].filter(({ telemetry }) => !telemetry), [...open.values()].filter(({ telemetry }) => telemetry)]
+      for (const group of groups) await Promise.all(group.map(({ listener }) => listener.stop()))
       open = new Map()
     },
   }

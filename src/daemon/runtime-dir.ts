@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto'
 import { constants, readFileSync } from 'node:fs'
 import { chmod, mkdir, open, stat } from 'node:fs/promises'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import type { ConsumerConfig } from '../config/config.ts'
 import { writeFileAtomic } from '../core/atomic-file.ts'
 import { errorText, failure, systemCode } from '../core/errors.ts'
@@ -20,7 +20,8 @@ const tokenPattern = /^[A-Za-z0-9_-]{43}$/
 export async function prepareRuntimeDir(path: string): Promise<void> {
   try {
     // A directory that was there keeps its mode; one of ours must not depend on the umask.
-    if ((await mkdir(path, { recursive: true })) !== undefined) await chmod(path, 0o755)
+    const first = await mkdir(path, { recursive: true })
+    if (first !== undefined) for (let made = path; made.length >= first.length; made = dirname(made)) await chmod(made, 0o755)
     if (!(await stat(path)).isDirectory()) throw new Error('it is not a directory')
   } catch (error) {
     throw failure('runtime_dir', `cannot use the runtime directory ${path}: ${errorText(error)}`, { cause: error })
@@ -45,12 +46,16 @@ async function reuse(directory: string, path: string): Promise<Buffer | undefine
 
 /**
  * The token of one consumer, in <runtime_dir>/<name>.token without a newline: the one of the last run if it can
- * be trusted, since some clients read it once. Mode and group are set again at every start. Throws runtime_dir.
+ * be trusted, since some clients read it once; in a reload the one that is held already. Mode and group are set again at every start. Throws runtime_dir.
  */
-export async function consumerToken(directory: string, consumer: ConsumerConfig, owner: Owner): Promise<Buffer> {
+export async function consumerToken(directory: string, consumer: ConsumerConfig, owner: Owner, held?: Buffer): Promise<Buffer> {
   const path = join(directory, `${consumer.name}.token`)
-  return write(directory, path, { mode: consumer.mode, ...owner }, (found) =>
-    found !== undefined && tokenPattern.test(found.toString('latin1')) ? found : Buffer.from(randomBytes(keyBytes).toString('base64url')),
+  const isToken = (found: Buffer | undefined): found is Buffer => found !== undefined && tokenPattern.test(found.toString('latin1'))
+  return write(
+    directory,
+    path,
+    { mode: consumer.mode, ...owner },
+    (found) => held ?? (isToken(found) ? found : Buffer.from(randomBytes(keyBytes).toString('base64url'))),
   )
 }
 
@@ -88,7 +93,7 @@ function lookUp(wanted: string | undefined, database: string, what: string): num
   if (/^\d+$/.test(wanted)) return Number(wanted)
   const line = readFileSync(database, 'utf8')
     .split('\n')
-    .find((one) => one.startsWith(`${wanted}:`))
+    .find((one) => one.split(':')[0] === wanted)
   const id = Number(line?.split(':')[2] ?? Number.NaN)
   if (Number.isNaN(id))
     throw failure('config_invalid', `${what}: there is no ${JSON.stringify(wanted)} in ${database}`, {

@@ -42,28 +42,29 @@ export const unavailable: Handler = () => ({ status: 503, headers: { 'retry-afte
 const tcp = ({ host, port }: ListenConfig, loopbackOnly: boolean): ListenAt => ({ kind: 'tcp', host, port, loopbackOnly })
 
 /**
- * The listeners of a configuration, telemetry first; writes the tokens that they need. Throws runtime_dir, or
- * config_invalid for an unknown owner or group. `stopping` ends waits of requests.
+ * The listeners that give credentials; writes the tokens that they need. Throws runtime_dir, or config_invalid for an
+ * unknown owner or group. `stopping` ends waits of requests; `held` has the tokens of the running configuration.
  */
-export async function wantedListeners(config: Config, deps: ListenerDeps, stopping: AbortSignal): Promise<WantedListener[]> {
+export async function credentialListeners(config: Config, deps: ListenerDeps, held: ReadonlyMap<string, Buffer>, stopping: AbortSignal) {
   const consumers: Consumer[] = []
   for (const consumer of config.consumers) {
     const owner = ownerOf(consumer)
-    consumers.push({ config: consumer, owner, token: await consumerToken(config.runtimeDir, consumer, owner) })
+    consumers.push({ config: consumer, owner, token: await consumerToken(config.runtimeDir, consumer, owner, held.get(consumer.name)) })
   }
   const key = config.imdsEndpoints.length === 0 ? Buffer.alloc(0) : await imdsKey(config.runtimeDir)
-  return [
-    ...telemetry(config, deps),
+  const listeners: WantedListener[] = [
     ...consumers.map((one) => consumerSocket(config, one, deps)),
     ...imds(config, key, deps, stopping),
     ...container(config, consumers, deps),
   ]
+  return { listeners, tokens: new Map(consumers.map((one) => [one.config.name, one.token])) }
 }
 
 /** The views of profiles by name, as they are when it is called. */
 const viewsOf = ({ parts }: ListenerDeps, names: readonly string[]): ProfileView[] => names.flatMap((name) => parts.profiles.get(name)?.view ?? [])
 
-function telemetry(config: Config, deps: ListenerDeps): WantedListener[] {
+/** The listeners that give no secret. The control socket is the first of all: two daemons cannot share a runtime directory. */
+export function telemetryListeners(config: Config, deps: ListenerDeps): WantedListener[] {
   const { metricsEndpoint: metrics, statusEndpoint: status } = config
   const wanted: WantedListener[] = [
     {

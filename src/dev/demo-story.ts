@@ -82,7 +82,6 @@ export function createStory(now: () => number, told: (entry: Entry) => void): St
     'daemon.starting': ({ text }) => tell('daemon', `svidecar ${text('version')} runs as process ${text('pid')}`),
     'x509.updated': ({ text, instant }) => {
       x509EndsAt = instant('not_after')
-      complaints.clear()
       const first = serial === ''
       if (!first && serial !== text('serial')) rotations.svids++
       serial = text('serial')

@@ -42,7 +42,7 @@ const maxConnections = 2_048
 // Node closes idle connections after 5 s by default, which races with the pools of SDKs.
 const keepAliveMs = 75_000
 const headersMs = 5_000
-const drainMs = 400
+const drainMs = 250
 
 /** Opens a listener. Throws listen_failed with the address and what to do. `clock` bounds the end of it. */
 export async function listen(name: string, at: ListenAt, first: Handler, clock: Clock = systemClock): Promise<OpenListener> {

@@ -1,11 +1,11 @@
 // The commands that ask a running daemon, beside an agent and an AWS: what they print, and how they end.
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
-import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { after, before, describe, type TestContext, test } from 'node:test'
 import type { StatusReport } from '../../src/core/health.ts'
 import type { World } from '../../src/dev/world.ts'
+import { eventually } from '../support/eventually.ts'
 import { call, type DaemonProcess, folder, identityAt, profileIn, run, startDaemon, webProfile, worldIn, writeConfig } from './support.ts'
 
 describe('beside a daemon', () => {
@@ -154,57 +154,17 @@ log: { format: json }
     assert.equal((await exec('sh', '-c', 'kill -KILL $$')).status, 137)
     assert.equal((await exec('no-such-command')).err, 'cannot run no-such-command: no such command')
   })
-})
 
-test('when no daemon is running, each of them says so in one sentence and ends with 1', async (t) => {
-  const directory = await folder(t)
-  const at = ['--runtime-dir', join(directory, 'run')]
-  const asking = [
-    ['status'],
-    ['refresh'],
-    ['reload'],
-    ['healthcheck'],
-    ['wait', '--timeout', '0'],
-    ['env'],
-    ['env', '--consumer', 'app'],
-    ['credential-process'],
-    ['credential-process', '--consumer', 'app'],
-    ['jwt', '--consumer', 'app', '--audience', 'x'],
-    ['exec', '--consumer', 'app', '--timeout', '0', '--', 'true'],
-  ]
-  for (const args of asking) {
-    const { failure, out, err } = await call([args[0] ?? '', ...at, ...args.slice(1)])
-    assert.equal(failure?.code, 'daemon_unreachable', args.join(' '))
-    assert.equal(out, '')
-    assert.match(err, /Is it running, and is --runtime-dir \(or runtime_dir\) the same as its own\?/)
-    assert.ok(err.includes(directory), err)
-  }
-  const { code, err } = await run(t, ['credential-process', ...at])
-  assert.equal(code, 1)
-  assert.match(err, /^svidecar: [^\n]+\n$/)
-})
-
-test('a daemon that accepts and does not answer is given up on, with its socket and the time', async (t) => {
-  const directory = await folder(t)
-  const silent = createServer(() => {})
-  await new Promise<void>((resolve) => silent.listen(join(directory, 'control.sock'), resolve))
-  t.after(() => silent.close())
-  const { ask } = await import('../../src/cli/client.ts')
-  await assert.rejects(ask(join(directory, 'control.sock'), 'GET', '/status', 200), {
-    code: 'daemon_unreachable',
-    message: `no daemon answers at ${directory}/control.sock: no answer within 0.2 s`,
+  test('SIGTERM ends it within a second also while AWS hangs and somebody waits for a refresh', async () => {
+    world.aws.setFault('hang')
+    const waiting = call(['refresh', 'app', ...at])
+    await eventually('the attempt is under way', () => world.aws.inFlight > 0)
+    const begun = performance.now()
+    daemon.child.kill('SIGTERM')
+    const { code } = await daemon.ended
+    const ms = performance.now() - begun
+    assert.equal(code, 0)
+    assert.ok(ms < 1_000, `${ms} ms`)
+    assert.notEqual((await waiting).status, 0)
   })
-})
-
-test('several consumers: which one has to be said, and the choices are named', async (t) => {
-  const directory = await folder(t)
-  for (const name of ['app', 'web', 'control']) {
-    const server = createServer()
-    await new Promise<void>((resolve) => server.listen(join(directory, `${name}.sock`), resolve))
-    t.after(() => server.close())
-  }
-  const { failure } = await call(['credential-process', '--runtime-dir', directory])
-  assert.equal(failure?.code, 'usage')
-  assert.match(failure.message, /there are several consumers in .*: app, web$/)
-  assert.match(failure.remedy, /--consumer NAME/)
 })

@@ -101,3 +101,9 @@ test('a time that is none is refused before anything is done', async () => {
 test('--version says version, commit and Node.js', async () => {
   for (const args of [['--version'], ['version']]) assert.equal((await call(args)).out, `svidecar 1.2.3 (abc, Node.js ${process.version})\n`)
 })
+
+test('a build without the demo beside it says so in one sentence', async () => {
+  const { failure, err } = await call(['demo'])
+  assert.equal(failure?.code, 'usage')
+  assert.match(err, /^this build has no demo\. /)
+})

@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { after, before, describe, type TestContext, test } from 'node:test'
 import { ask, hangUp, head, talk } from '../endpoints/support.ts'
 import { eventually } from '../support/eventually.ts'
-import { call, type DaemonProcess, folder, identityAt, run, startDaemon, webProfile, writeConfig } from './support.ts'
+import { call, type DaemonProcess, folder, identityAt, run, start, startDaemon, webProfile, writeConfig } from './support.ts'
 
 const lonely = (directory: string, more = ''): string =>
   `${identityAt(`unix://${directory}/agent.sock`)}profiles:\n${webProfile('app')}consumers: { app: { profiles: [app] } }
@@ -158,6 +158,17 @@ test('with shutdown_grace it goes on serving after a signal, and then ends', asy
   const { code, ms } = await ending
   assert.equal(code, 0)
   assert.ok(ms >= 650 && ms < 1_700, `${ms} ms`)
+})
+
+test('a reader of the log that goes away does not end the daemon', async (t) => {
+  const directory = await folder(t)
+  const config = lonely(directory).replace('format: json', 'format: text, level: debug')
+  const daemon = start(t, ['run', '--config', await writeConfig(directory, config)])
+  await eventually('it listens', () => daemon.err.includes('all listeners are open'))
+  const port = Number(/container listens on 127\.0\.0\.1:(\d+)/.exec(daemon.err)?.[1])
+  daemon.child.stderr?.destroy()
+  for (let index = 0; index < 5; index++) assert.equal((await ask(port, head('GET /v1/credentials'))).status, 401)
+  assert.equal(daemon.child.exitCode, null)
 })
 
 test('a port that is in use ends it at once with its sentence, exit status 1, and no socket left', async (t) => {

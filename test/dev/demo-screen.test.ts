@@ -218,6 +218,7 @@ test('shows identity, credentials, calls and daemon on an ordinary terminal', ()
     '',
     ' Daemon      ready, no problem',
     '',
+    ' 12:00:00    identity  spiffe://dev.local/web has X.509-SVID …2222, which ends …',
     ' 12:00:00    app       new credentials ASIAAPP1, which end in 30 s',
     ' 12:00:00    reports   new credentials ASIAREPORTS1, which end in 30 s',
     ' 12:00:00    reports   GetCallerIdentity failed: CredentialsProviderError: none',

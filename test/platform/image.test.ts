@@ -28,39 +28,44 @@ const confined = [
   `--cgroup-parent=/${cgroups}`,
 ]
 
-let space: Awaited<ReturnType<typeof folder>>
-let env: NodeJS.ProcessEnv
+const space = await folder('image')
+const own = (name: string) => join(space.path, name)
+// Images and containers are in this folder and nowhere else.
+const env = { ...process.env, CONTAINERS_CONF: own('containers.conf'), CONTAINERS_STORAGE_CONF: own('storage.conf'), TMPDIR: space.path }
 
 before(async () => {
   need({ buildah: 'buildah', podman: 'podman', runc: 'runc', npm: 'npm', ldd: 'libc-bin' })
-  space = await folder('image')
-  // Images and containers in this folder and nowhere else. No registry is asked, whatever an image is called.
-  const own = (name: string) => join(space.path, name)
-  await writeFile(own('storage.conf'), `[storage]\ndriver = "vfs"\ngraphroot = "${own('storage')}"\nrunroot = "${own('run')}"\n`)
+  await writeFile(env.CONTAINERS_STORAGE_CONF, `[storage]\ndriver = "vfs"\ngraphroot = "${own('storage')}"\nrunroot = "${own('run')}"\n`)
   await writeFile(
-    own('containers.conf'),
-    `[containers]\ndefault_ulimits = ["nofile=1024:1024", "nproc=1024:1024"]
-[engine]\ncgroup_manager = "cgroupfs"\nevents_logger = "none"\nlock_type = "file"\nruntime = "runc"\ntmp_dir = "${own('tmp')}"\n`,
+    env.CONTAINERS_CONF,
+    // A machine that may not raise its limits can still lower them.
+    `[containers]
+default_ulimits = ["nofile=1024:1024", "nproc=1024:1024"]
+[engine]
+cgroup_manager = "cgroupfs"
+events_logger = "none"
+lock_type = "file"
+runtime = "runc"
+tmp_dir = "${own('tmp')}"
+`,
   )
-  env = { ...process.env, CONTAINERS_CONF: own('containers.conf'), CONTAINERS_STORAGE_CONF: own('storage.conf'), TMPDIR: space.path }
   await buildBase(space.path, 'localhost/build', env)
   await runtimeBase(space.path, base, env)
-  const substitutes = ['--build-arg', 'BUILD_IMAGE=localhost/build', '--build-arg', `RUNTIME_IMAGE=${base}`]
-  await must(
-    // Format docker, because that of the Open Container Initiative has no health check.
-    ['buildah', 'build', '--isolation', 'chroot', '--format', 'docker', '--pull-never', ...substitutes].concat([
-      '--build-arg',
-      `VERSION=${version}`,
-      '--tag',
-      image,
-      checkout,
-    ]),
-    { env, timeoutMs: 600_000 },
-  )
+  const build = [
+    '--isolation=chroot',
+    // That of the Open Container Initiative has no health check.
+    '--format=docker',
+    '--pull-never',
+    '--build-arg=BUILD_IMAGE=localhost/build',
+    `--build-arg=RUNTIME_IMAGE=${base}`,
+    `--build-arg=VERSION=${version}`,
+    `--tag=${image}`,
+  ]
+  await must(['buildah', 'build', ...build, checkout], { env, timeoutMs: 600_000 })
 })
 
 after(async () => {
-  await run(['podman', 'rm', '--all', '--force', '--time', '0', '--volumes'], { env })
+  await run(['podman', 'rm', '--all', '--force', '--time=0', '--volumes'], { env }).catch(() => {}) // no podman, no containers
   await removeCgroups(cgroups)
   await space.remove()
 })

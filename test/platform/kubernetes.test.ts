@@ -35,14 +35,13 @@ interface Manifest {
   spec: { template: { metadata: object; spec: PodSpec } }
 }
 
-let space: Awaited<ReturnType<typeof folder>>
+const space = await folder('kubernetes')
 let cluster: Cluster
 /** What kustomize makes of the folder, by kind. */
 const objects = new Map<string, Manifest>()
 
 before(async () => {
   need({ etcd: 'etcd-server', unshare: 'util-linux', setpriv: 'util-linux', ip: 'iproute2' })
-  space = await folder('kubernetes')
   cluster = await startCluster(space.path)
   const { status, stdout, stderr } = await cluster.kubectl(['kustomize', manifests])
   assert.equal(status, 0, stderr)
@@ -54,7 +53,7 @@ before(async () => {
 
 after(async () => {
   await cluster?.stop()
-  await space?.remove()
+  await space.remove()
 })
 
 const object = (kind: string): Manifest => objects.get(kind) ?? assert.fail(`there is no ${kind}`)

@@ -26,7 +26,7 @@ const unit = '/usr/lib/systemd/system/svidecar.service'
 const configFile = '/etc/svidecar/config.yaml'
 const cgroups = `svidecar-systemd-${process.pid}`
 
-let space: Awaited<ReturnType<typeof folder>>
+const space = await folder('systemd')
 let world: Awaited<ReturnType<typeof openWorld>>
 let ports: Ports
 let machine: ChildProcess
@@ -36,7 +36,6 @@ let init = 0
 
 before(async () => {
   need({ unshare: 'util-linux', nsenter: 'util-linux', setpriv: 'util-linux', 'systemd-analyze': 'systemd' })
-  space = await folder('systemd')
   const [credentials = 0, metrics = 0] = await freePorts(2)
   ports = { credentials, metrics }
   world = await openWorld(space.path)
@@ -77,7 +76,7 @@ after(async () => {
   machine?.kill('SIGKILL')
   await world?.stop()
   await removeCgroups(cgroups)
-  await space?.remove()
+  await space.remove()
 })
 
 /** Runs a command on that machine, as root. */

@@ -74,20 +74,29 @@ export async function openHouse(startIn: (directory: string) => Promise<Surround
   const runtimeDirectory = join(folder, 'run')
   await mkdir(home)
   const world = await startIn(folder)
+  const close = async () => {
+    await world.stop()
+    await rm(folder, { recursive: true, force: true })
+  }
   const events: Told[] = []
   const log: string[] = []
   const env = { SVIDECAR_CONFIG_YAML: configuration(world, runtimeDirectory), SPIFFE_ENDPOINT_SOCKET: world.socket }
   const load = () => loadConfig(undefined, { env, uid: process.getuid?.(), terminal: false })
-  const daemon = await startDaemon({
-    config: await load(),
-    load,
-    clock,
-    random: () => 0.5,
-    env,
-    version: 'test',
-    commit: 'test',
-    listener: (event) => events.push({ ...event, at: clock.boot() }),
-    writeLog: (line) => log.push(line),
+  const start = async () =>
+    startDaemon({
+      config: await load(),
+      load,
+      clock,
+      random: () => 0.5,
+      env,
+      version: 'test',
+      commit: 'test',
+      listener: (event) => events.push({ ...event, at: clock.boot() }),
+      writeLog: (line) => log.push(line),
+    })
+  const daemon = await start().catch(async (error: unknown) => {
+    await close()
+    throw error
   })
   const address = (listener: string) => `http://${daemon.listeners.get(listener)?.address}`
   const pointing = {
@@ -115,8 +124,7 @@ export async function openHouse(startIn: (directory: string) => Promise<Surround
     read: (endpoint, profile) => (endpoint === 'container' ? readContainer(pointing.container(profile)) : readImds(pointing.IMDS(profile))),
     stop: async () => {
       await daemon.stop('the test is over')
-      await world.stop()
-      await rm(folder, { recursive: true, force: true })
+      await close()
     },
   }
 }

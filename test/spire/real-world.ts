@@ -1,6 +1,6 @@
 // Real SPIRE as a world of the conformance scenarios: each world is an agent of its own at a server that several share.
 import { X509Certificate } from 'node:crypto'
-import { mkdir, rename, writeFile } from 'node:fs/promises'
+import { mkdir, readFile, rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { systemClock } from '../../src/core/clock.ts'
 import type { Process, Spire } from './spire.ts'
@@ -125,6 +125,7 @@ export async function openRealWorld(spire: Spire, options: WorldOptions): Promis
       await authority('revoke', '-authorityID', old?.authority_id ?? '')
     },
     identities: () => fetchIdentities(spire, path),
+    lastWords: async () => (await readFile(join(folder, 'agent.log'), 'utf8').catch(() => '')).trim().split('\n').slice(-20),
     async close() {
       for (const process of processes) process.signal('SIGKILL')
       await Promise.all([...processes].map(({ gone }) => gone))

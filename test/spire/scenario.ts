@@ -12,7 +12,7 @@ export interface Stage {
 }
 
 export interface Scenario {
-  /** Of the project's table of conformance scenarios. */
+  /** Scenarios of one number are parts of one. */
   readonly number: number
   /** What holds, in every world. */
   readonly promise: string
@@ -46,6 +46,9 @@ export async function play(t: TestContext, scenario: Scenario, open: () => Promi
   try {
     await scenario.run(stage)
     for (const { problems } of clients) assert.deepEqual(problems, [])
+  } catch (error) {
+    if (scenario.todo === undefined) for (const line of (await world.lastWords?.()) ?? []) t.diagnostic(line)
+    throw error
   } finally {
     await Promise.all(clients.map((client) => client.stop()))
     await world.close()

@@ -88,6 +88,8 @@ export interface World {
   identities(): Promise<readonly Identity[]>
   /** The most streams that were open at the agent at once, where that can be known. */
   mostStreams?(): number
+  /** The end of the agent's log, for whoever must find out why a scenario failed. */
+  lastWords?(): Promise<readonly string[]>
   close(): Promise<void>
 }
 

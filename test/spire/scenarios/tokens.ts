@@ -130,7 +130,6 @@ const noIssuer: Scenario = {
 const serverDown: Scenario = {
   number: 11,
   promise: 'keeps its token while nothing is signed, gives it up at its end, and has one again with the server',
-  todo: 'the pause of a second before it asks again may be longer than what is left of the token',
   notOnDev: 'the dev agent signs its tokens itself, so none ever fails',
   ownServer: true,
   world: { entries: [api] },
