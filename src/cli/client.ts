@@ -69,13 +69,16 @@ export function refused({ status, body }: Reply): ReturnType<typeof failure> {
   }
 }
 
-/** A path of a consumer's socket for a profile that a user has named, or for the only one. */
-export const profilePath = (what: string, profile: string | undefined): string =>
-  `/v1/${what}${profile === undefined ? '' : `/${encodeURIComponent(profile)}`}`
+/** A path that ends in the profile that a user has named, if one was. Throws usage for what can be no name. */
+export function profilePath(what: string, profile: string | undefined): string {
+  if (profile !== undefined && !/^[\w-]+$/.test(profile))
+    throw failure('usage', `there is no profile ${JSON.stringify(profile)}`, { remedy: '`svidecar status` lists the profiles.' })
+  return `${what}${profile === undefined ? '' : `/${profile}`}`
+}
 
 /** What points SDKs at a consumer's endpoint. Throws usage when the daemon has no endpoint for the profile. */
 export async function fetchEnvironment(socket: string, profile: string | undefined): Promise<Readonly<Record<string, string>>> {
-  const reply = await ask(socket, 'GET', profilePath('environment', profile))
+  const reply = await ask(socket, 'GET', profilePath('/v1/environment', profile))
   if (reply.status !== 200) throw refused(reply)
   const environment = JSON.parse(reply.body) as Record<string, string>
   if (Object.keys(environment).every((key) => key === 'AWS_REGION'))

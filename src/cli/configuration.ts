@@ -1,10 +1,11 @@
 // Loading the configuration for a command, and finding the daemon that runs with it.
+import { isatty } from 'node:tty'
 import type { Config } from '../config/config.ts'
 import { loadConfig } from '../config/load.ts'
 import { defaultRuntimeDir, type Surroundings } from '../config/resolve.ts'
 import { type Io, textOf, type Values } from './command.ts'
 
-export const surroundings = (io: Io): Surroundings => ({ env: io.env, uid: process.getuid?.(), terminal: process.stderr.isTTY === true })
+export const surroundings = (io: Io): Surroundings => ({ env: io.env, uid: process.getuid?.(), terminal: isatty(2) })
 
 /** The configuration of --config and the environment; --runtime-dir goes before it. Throws config_invalid. */
 export async function configuration(values: Values, io: Io): Promise<Config> {

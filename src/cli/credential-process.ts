@@ -13,7 +13,7 @@ export const credentialProcess: Command = {
   async run(values, _positionals, io) {
     const profile = textOf(values, 'profile')
     const socket = consumerSocket(await runtimeDir(values, io), textOf(values, 'consumer'))
-    const reply = await ask(socket, 'GET', profilePath('credential-process', profile))
+    const reply = await ask(socket, 'GET', profilePath('/v1/credential-process', profile))
     if (reply.status !== 200) throw refused(reply)
     io.out(`${reply.body}\n`)
     return 0

@@ -27,7 +27,7 @@ const formats: Readonly<Record<string, (environment: Environment, socket: string
   json: (environment) => `${JSON.stringify(environment, undefined, 2)}\n`,
   'aws-config': (environment, socket, profile) => {
     // curl starts in a few milliseconds, and a space in a path would be read differently by different SDKs.
-    const path = profilePath('credential-process', profile)
+    const path = profilePath('/v1/credential-process', profile)
     return `[profile ${profile ?? 'svidecar'}]\ncredential_process = curl --silent --show-error --fail --max-time 5 --unix-socket ${shell(socket)} http://localhost${path}\n${environment['AWS_REGION'] === undefined ? '' : `region = ${environment['AWS_REGION']}\n`}`
   },
 }
@@ -61,7 +61,7 @@ export const env: Command = {
 }
 
 async function region(socket: string, profile: string | undefined): Promise<Environment> {
-  const reply = await ask(socket, 'GET', profilePath('environment', profile))
+  const reply = await ask(socket, 'GET', profilePath('/v1/environment', profile))
   if (reply.status !== 200) throw refused(reply)
   return JSON.parse(reply.body) as Environment
 }

@@ -1,5 +1,5 @@
 // svidecar refresh: renew credentials now.
-import { ask, controlSocket, refused } from './client.ts'
+import { ask, controlSocket, profilePath, refused } from './client.ts'
 import { type Command, configOption, runtimeDirOption } from './command.ts'
 import { runtimeDir } from './configuration.ts'
 
@@ -13,12 +13,7 @@ export const refresh: Command = {
   details: 'Without a profile: all of them. What cannot be renewed keeps its last good credentials. Exit status 1 if one failed.',
   example: 'svidecar refresh app',
   async run(values, [profile], io) {
-    const reply = await ask(
-      controlSocket(await runtimeDir(values, io)),
-      'POST',
-      `/refresh${profile === undefined ? '' : `/${encodeURIComponent(profile)}`}`,
-      patienceMs,
-    )
+    const reply = await ask(controlSocket(await runtimeDir(values, io)), 'POST', profilePath('/refresh', profile), patienceMs)
     if (reply.status !== 200) throw refused(reply)
     const { profiles } = JSON.parse(reply.body) as { profiles: { profile: string; ok: boolean; message?: string; remedy?: string }[] }
     for (const one of profiles)

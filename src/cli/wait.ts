@@ -14,7 +14,7 @@ async function reason(directory: string, values: Values): Promise<ReturnType<typ
   const profile = textOf(values, 'profile')
   const consumer = textOf(values, 'consumer')
   const byConsumer = async () => {
-    const reply = await ask(consumerSocket(directory, consumer), 'GET', profilePath('ready', profile))
+    const reply = await ask(consumerSocket(directory, consumer), 'GET', profilePath('/v1/ready', profile))
     return reply.status === 200 ? undefined : refused(reply)
   }
   try {

@@ -5,6 +5,7 @@ import { connect } from 'node:net'
 import { type FastifyInstance, fastify } from 'fastify'
 import { type Clock, systemClock } from '../core/clock.ts'
 import { errorText, failure, systemCode } from '../core/errors.ts'
+import { longestSocketPath } from '../spiffe/socket-address.ts'
 import { isLoopback } from './guard.ts'
 
 export interface Request {
@@ -62,6 +63,8 @@ export async function listen(name: string, at: ListenAt, first: Handler, clock: 
   }
   try {
     if (at.kind === 'unix') {
+      if (Buffer.byteLength(at.path) > longestSocketPath)
+        throw new Error(`it is longer than the ${longestSocketPath} bytes that a socket's name may have`)
       await removeStale(at.path)
       await app.listen({ path: at.path })
       await setRights(at)

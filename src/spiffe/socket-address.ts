@@ -8,7 +8,7 @@ export type SocketAddress =
 
 // sun_path holds 108 bytes with its end on Linux and 104 on macOS. Node cuts a longer path silently and then
 // talks to another file.
-const longestPath = process.platform === 'darwin' ? 103 : 107
+export const longestSocketPath = process.platform === 'darwin' ? 103 : 107
 
 const refuse = (text: string, why: string, remedy?: string): never => {
   throw failure('socket_address_invalid', `${JSON.stringify(text)} is not a Workload API address: ${why}`, { remedy })
@@ -32,8 +32,8 @@ function parseUnix(text: string): SocketAddress {
   const path = rest.startsWith('//') ? rest.slice(2) : rest
   if (!path.startsWith('/')) return refuse(text, 'its path is not absolute')
   if (path === '/') return refuse(text, 'its path is missing')
-  if (Buffer.byteLength(path) > longestPath)
-    return refuse(text, `its path is longer than the ${longestPath} bytes that a socket's name may have`, 'Use a shorter path.')
+  if (Buffer.byteLength(path) > longestSocketPath)
+    return refuse(text, `its path is longer than the ${longestSocketPath} bytes that a socket's name may have`, 'Use a shorter path.')
   return Object.freeze({ kind: 'unix', path, text: `unix://${path}` })
 }
 

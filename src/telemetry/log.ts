@@ -18,12 +18,11 @@ const quietMs = 10_000
 
 /** Creates the listener that logs. */
 export function createLog({ level, format, clock, write }: LogOptions): Listener {
-  const destination = write === undefined ? pino.destination({ dest: 2, sync: true }) : { write }
+  const put = write ?? toStderr
   const logger = pino(
     { level, base: null, timestamp: () => `,"time":"${new Date(clock.now()).toISOString()}"`, formatters: { level: (label) => ({ level: label }) } },
-    destination,
+    { write: put },
   )
-  const put = write ?? ((line: string) => void writeSync(2, line))
   const ranks: readonly Level[] = ['debug', 'info', 'warn', 'error']
   const quiet = createQuiet(clock)
   return (event) => {
@@ -31,6 +30,15 @@ export function createLog({ level, format, clock, write }: LogOptions): Listener
     if (ranks.indexOf(line.level) < ranks.indexOf(level) || quiet(event, line)) return
     if (format === 'text') put(textLine(line, clock.now()))
     else logger[line.level](line.fields, line.message)
+  }
+}
+
+/** At once, and never an end: a reader of the log that goes away must not take the daemon with it. */
+function toStderr(line: string): void {
+  try {
+    writeSync(2, line)
+  } catch {
+    // Nobody is left to be told.
   }
 }
 

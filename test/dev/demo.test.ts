@@ -59,7 +59,7 @@ async function assertNothingLeft(demo: Running): Promise<void> {
 }
 
 suite('the demo', { concurrency: 3 }, () => {
-  test('every call succeeds while identities and credentials change, and it says so in plain lines without a secret', async (t) => {
+  test('every call succeeds while identities and credentials change, another shell is one more client, and no secret is printed', async (t) => {
     const demo = await start(t, ['--for', '9s'])
     const paste = await demo.until(listening)
     const folder = /(\/\S+)\/app\.token/.exec(paste)?.[1] ?? ''
@@ -67,6 +67,13 @@ suite('the demo', { concurrency: 3 }, () => {
     const url = /FULL_URI=(\S+)/.exec(paste)?.[1] ?? ''
     const reply = await fetch(url, { headers: { authorization: token, connection: 'close' } })
     const { SecretAccessKey, Token } = (await reply.json()) as { SecretAccessKey: string; Token: string }
+
+    const env = { PATH: process.env['PATH'] ?? '', AWS_ACCESS_KEY_ID: 'of the person', AWS_PROFILE: 'theirs' }
+    const shell = spawn('/bin/sh', ['-c', `${paste}\nexec "$0" "$1" client`, process.execPath, bundle], { env, stdio: 'pipe' })
+    t.after(() => shell.kill())
+    const [line] = (await shell.stdout.setEncoding('utf8').take(1).toArray()) as [string]
+    shell.stdin.end()
+    assert.match(line, /^\{"ok":true,"arn":"arn:aws:sts::123456789012:assumed-role\/web\//)
 
     assert.deepEqual(await demo.ended, { status: 0, signal: null }, demo.output())
     const output = demo.output()
@@ -85,20 +92,6 @@ suite('the demo', { concurrency: 3 }, () => {
     await assertNothingLeft(demo)
   })
 
-  test('what it prints makes another shell one more client, and SIGTERM leaves nothing behind', async (t) => {
-    const demo = await start(t, [])
-    const paste = await demo.until(listening)
-    const env = { PATH: process.env['PATH'] ?? '', AWS_ACCESS_KEY_ID: 'of the person', AWS_PROFILE: 'theirs' }
-    const shell = spawn('/bin/sh', ['-c', `${paste}\nexec "$0" "$1" client`, process.execPath, bundle], { env, stdio: 'pipe' })
-    t.after(() => shell.kill())
-    const [line] = (await shell.stdout.setEncoding('utf8').take(1).toArray()) as [string]
-    shell.stdin.end()
-    assert.match(line, /^\{"ok":true,"arn":"arn:aws:sts::123456789012:assumed-role\/web\//)
-    demo.child.kill('SIGTERM')
-    assert.deepEqual(await demo.ended, { status: 0, signal: null }, demo.output())
-    await assertNothingLeft(demo)
-  })
-
   test('with AWS taken away before its first session it says why there are no credentials, and fails', async (t) => {
     const demo = await start(t, ['--for', '3s'])
     demo.child.stdin.write('i')
@@ -109,7 +102,7 @@ suite('the demo', { concurrency: 3 }, () => {
     await assertNothingLeft(demo)
   })
 
-  test('takes the agent away and brings it back at a key press, and says what to expect', async (t) => {
+  test('takes the agent away and brings it back at a key press, says what to expect, and ends at SIGTERM', async (t) => {
     const demo = await start(t, [])
     await demo.until(listening)
     demo.child.stdin.write('a')
@@ -118,7 +111,7 @@ suite('the demo', { concurrency: 3 }, () => {
     demo.child.stdin.write('a')
     await demo.until(/ (The agent is back\.)/)
     await demo.until(/(the agent answers again)/)
-    demo.child.stdin.write('q')
+    demo.child.kill('SIGTERM')
     assert.deepEqual(await demo.ended, { status: 0, signal: null }, demo.output())
     await assertNothingLeft(demo)
   })
