@@ -1,6 +1,6 @@
 // svidecar demo: starts the demo that lies beside this bundle.
 import { spawn } from 'node:child_process'
-import { existsSync } from 'node:fs'
+import { existsSync, realpathSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { failure } from '../core/errors.ts'
 import { type Command, textOf } from './command.ts'
@@ -19,7 +19,7 @@ export const demo: Command = {
   details: 'A development SPIFFE agent, a development AWS that verifies every signature, the daemon, and a real AWS SDK that calls through it.',
   example: 'svidecar demo --for 30s',
   async run(values, _positionals, io) {
-    const file = join(dirname(process.argv[1] ?? ''), 'demo.cjs')
+    const file = join(dirname(realpathSync(process.argv[1] ?? '')), 'demo.cjs')
     if (!existsSync(file)) throw failure('usage', 'this build has no demo', { remedy: 'The npm package has one: npx svidecar demo.' })
     const limit = textOf(values, 'for')
     const child = spawn(process.execPath, [file, ...(limit === undefined ? [] : ['--for', limit])], { stdio: 'inherit', env: io.env })

@@ -1,9 +1,9 @@
-// The demo as one screen: a pure function of what is known. Lines are made of pieces, so that they can be cut to the
-// width of the terminal, coloured or not.
+// The demo as one screen: a pure function of what is known, of the width and of the height.
 import type { ProfileReport, StatusReport } from '../core/health.ts'
 import type { DemoOptions } from './demo-arguments.ts'
 import { profileNames, profiles } from './demo-daemon.ts'
-import type { Story, Tone } from './demo-story.ts'
+import type { Story } from './demo-story.ts'
+import { type Line, type Piece, type Style, wrap } from './demo-text.ts'
 import { banner, count, counts, expectation, seconds, tail, timeOf } from './demo-words.ts'
 
 export interface View {
@@ -19,10 +19,6 @@ export interface View {
   /** Keys are read. */
   readonly keys: boolean
 }
-
-type Style = Tone | 'title' | 'dim' | 'key'
-type Piece = readonly [text: string, style?: Style | undefined]
-export type Line = readonly Piece[]
 
 // From here on there is room for what a person can do without.
 const roomyRows = 30
@@ -78,7 +74,7 @@ function identity({ now, story, status, options }: View, columns: number): Line[
   const document = (name: string, id: string, endsAt: number): Line[] =>
     endsAt === 0 ? [row(name, ['none yet', 'dim'])] : [row(name, [id.padEnd(13)], ...life(endsAt - now, options.svidSeconds, 'ends', columns))]
   return [
-    heading('Identity', [`${known?.spiffeId ?? 'none yet'}${renewed}`], origin('from the dev agent', 'the dev agent is away', story.away.agent, now)),
+    heading('Identity', [`${known?.spiffeId ?? 'none yet'}${renewed}`], origin('from the dev agent', 'agent away', story.away.agent, now)),
     ...document('X.509-SVID', `serial ${tail(known?.serial ?? '')}`, story.x509EndsAt),
     ...document('JWT-SVID', '', story.jwtEndsAt),
   ]
@@ -87,11 +83,7 @@ function identity({ now, story, status, options }: View, columns: number): Line[
 function credentials({ now, story, status, options }: View, columns: number): Line[] {
   const renewed = story.rotations.credentials === 0 ? '' : `, ${count(story.rotations.credentials, 'rotation')}`
   return [
-    heading(
-      'Credentials',
-      [`sessions of ${options.sessionSeconds} s${renewed}`],
-      origin('from the dev AWS', 'the dev AWS has issued nothing', story.away.AWS, now),
-    ),
+    heading('Credentials', [`sessions of ${options.sessionSeconds} s${renewed}`], origin('from the dev AWS', 'nothing issued', story.away.AWS, now)),
     ...profileNames.map((name) => {
       const report = status?.profiles.find((one) => one.name === name)
       const { endsAt, retryAt } = story.profiles[name]
@@ -192,32 +184,4 @@ function keys({ keys: read, story }: View): Line {
     ...key('i', story.away.AWS === undefined ? "take AWS's issuing away" : "bring AWS's issuing back"),
     ...key('q', 'quit'),
   ]
-}
-
-/** Breaks at spaces, but not between a number and its seconds; a word that is too long is cut with its line. */
-export function wrap(text: string, width: number): string[] {
-  const lines: string[] = []
-  let line = ''
-  for (const word of text.split(/ (?!s\b)/)) {
-    if (line !== '' && line.length + 1 + word.length > width) {
-      lines.push(line)
-      line = ''
-    }
-    line = line === '' ? word : `${line} ${word}`
-  }
-  return [...lines, line]
-}
-
-const codes: Readonly<Record<Style, string>> = { plain: '', quiet: '2', good: '32', warn: '33', bad: '31', title: '1', dim: '2', key: '7' }
-
-/** A line as the terminal takes it, no wider than `columns`. */
-export function paint(line: Line, columns: number, colour: boolean): string {
-  let left = columns
-  return line
-    .map(([text, style = 'plain']) => {
-      const cut = text.length > left ? `${text.slice(0, Math.max(0, left - 1))}${left > 0 ? '…' : ''}` : text
-      left -= cut.length
-      return colour && codes[style] !== '' && cut !== '' ? `\x1b[${codes[style]}m${cut}\x1b[0m` : cut
-    })
-    .join('')
 }

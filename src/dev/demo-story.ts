@@ -62,7 +62,7 @@ export function createStory(now: () => number, told: (entry: Entry) => void): St
   const profiles = { app: tally(), reports: tally() }
   const rotations = { svids: 0, credentials: 0 }
   const away: Partial<Record<Part, number>> = {}
-  // Told since the identity was last well: the daemon comes back to them as long as the agent is away.
+  // Told since the identity was last well: two streams of one agent say the same.
   const complaints = new Set<string>()
   let lastSwitch: Story['lastSwitch']
   let serial = ''
@@ -98,10 +98,6 @@ export function createStory(now: () => number, told: (entry: Entry) => void): St
     'identity.recovered': () => {
       if (complaints.size > 0) tell('identity', 'the agent answers again', 'good')
       complaints.clear()
-    },
-    'identity.warning': ({ text, words }) => {
-      // SVIDs begin ten seconds in the past; of twenty that look late to a daemon that is made for hours.
-      if (text('code') !== 'x509_rotation_late') tell('identity', words, 'warn')
     },
     // The SDK for JavaScript asks once more without its token when an endpoint answers 503.
     'listener.refused': () => {},

@@ -1,7 +1,7 @@
 // The demo's terminal: a screen of its own that is drawn over, keys one by one, and everything as before at the end,
 // whatever the end is.
 import { writeSync } from 'node:fs'
-import { type Line, paint } from './demo-screen.ts'
+import { type Line, paint } from './demo-text.ts'
 
 export interface Terminal {
   readonly columns: number
@@ -45,7 +45,8 @@ export function openTerminal(resized: () => void): Terminal {
     },
     draw(lines) {
       if (!open) return
-      const text = lines.map((line) => `${paint(line, stdout.columns || 80, colour)}\x1b[K`).join('\r\n')
+      // Cleared before it is written: after a line of full width some terminals would clear its last character.
+      const text = lines.map((line) => `\x1b[2K${paint(line, stdout.columns || 80, colour)}`).join('\r\n')
       stdout.write(`\x1b[H${text}\x1b[J`)
     },
     close,

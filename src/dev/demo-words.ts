@@ -36,8 +36,9 @@ const lasting = ({ profiles }: Ends, now: number): string =>
 function issuingAgain({ profiles, x509EndsAt }: Ends, now: number): string {
   const waits = profileNames.flatMap((name) => profiles[name].retryAt ?? [])
   if (waits.length === 0) return 'AWS issues again. The daemon asks for new credentials when they are due.'
-  // A new SVID ends a wait, and one comes before the last has ended.
-  return `AWS issues again. The daemon asks for new credentials within ${seconds(Math.min(Math.max(...waits), x509EndsAt) - now)} s.`
+  // A new SVID ends a wait, and while the agent is here one comes before the last has ended.
+  const latest = Math.min(Math.max(...waits), x509EndsAt > now ? x509EndsAt : Number.POSITIVE_INFINITY)
+  return `AWS issues again. The daemon asks for new credentials within ${seconds(latest - now)} s.`
 }
 
 type Results = Pick<Story, 'profiles' | 'rotations' | 'firstError'>

@@ -91,8 +91,8 @@ export function createEntries(options: EntriesOptions): Entries {
     if (rows.get(entry.id) !== row || stopped) return // deleted or changed while it was signed
     row.svid = svid
     row.stale = false
-    // SPIRE draws the moment anew: half of the life, 10 % more or less.
-    const delayMs = ttlSeconds * 1000 * 0.5 * (0.9 + 0.2 * random())
+    // As SPIRE: when half of the certificate's life is left, 10 % more or less; that life is ten seconds longer than the TTL.
+    const delayMs = Math.max(ttlSeconds * 250, ttlSeconds * 1000 - (ttlSeconds + 10) * 500 * (0.9 + 0.2 * random()))
     row.renewal = start(async (signal) => {
       await clock.sleep(delayMs, signal)
       while (held.current) await held.next(true, signal)

@@ -14,8 +14,8 @@ export interface StateOptions {
 
 export interface IdentityCell<T> {
   readonly source: Source<IdentityState<T>>
-  /** A good message came: `value` is what counts now. The same object as before changes nothing. */
-  ready(value: T): void
+  /** A good message came: `value` is what counts now. The same object changes nothing; `still` is what is wrong with it all the same. */
+  ready(value: T, still?: Failure): void
   /** Something is wrong. Good material stays; a denial that lasts withdraws it. */
   failing(failure: Failure): void
   /** The material in hand may be used no more, by its own dates: back to waiting. */
@@ -40,12 +40,14 @@ export function createIdentityCell<T>({ identity, stream, clock, emit }: StateOp
   const set = (state: IdentityState<T>) => cell.set(Object.freeze(state))
   return {
     source: cell,
-    ready(value) {
+    ready(value, still) {
       const { current } = cell
       deniedSince = undefined
-      if (current.status === 'ready' && current.value === value && (current.failure === undefined || isOwn(current.failure))) return
-      if (current.failure !== undefined) emit({ type: 'identity.recovered', identity, stream })
-      set({ status: 'ready', value, since: current.status === 'ready' ? current.since : clock.now() })
+      if (current.status === 'ready' && current.value === value && same(current.failure, still)) return
+      if (still !== undefined) emit({ type: 'identity.failing', identity, stream, failure: still })
+      else if (current.failure !== undefined) emit({ type: 'identity.recovered', identity, stream })
+      const since = current.status === 'ready' ? current.since : clock.now()
+      set({ status: 'ready', value, since, ...(still === undefined ? {} : { failure: still }) })
     },
     failing(failure) {
       const { current } = cell

@@ -27,6 +27,7 @@ export type KeyUsage = (typeof keyUsages)[number]
 const tagBoolean = 0x01
 const tagBitString = 0x03
 const tagOid = 0x06
+const tagSequence = 0x30
 const tagContext0 = 0xa0
 const tagContext3 = 0xa3
 const tagUri = 0x86
@@ -74,6 +75,13 @@ function oid(content: Buffer): string {
   return arcs.join('.')
 }
 
+/** The members of the sequence that an extension's value must be, and nothing behind it. */
+function members(value: Buffer): Element[] {
+  const sequence = readElement(value, 0)
+  if (sequence.tag !== tagSequence || sequence.end !== value.length) throw new RangeError('an extension is not the list that it must be')
+  return children(sequence.content)
+}
+
 /** Reads the facts of one DER certificate. Throws RangeError when it is not one. */
 export function readCertificate(der: Buffer): CertificateFacts {
   const certificate = readElement(der, 0)
@@ -90,7 +98,10 @@ export function readCertificate(der: Buffer): CertificateFacts {
     const parts = children(extension.content)
     const name = parts[0]
     const value = parts.at(-1)
-    if (name?.tag === tagOid && value !== undefined) values.set(oid(name.content), value.content)
+    if (name?.tag !== tagOid || value === undefined) continue
+    // Whoever reads the first and whoever reads the last would see two certificates (RFC 5280, section 4.2).
+    if (values.has(oid(name.content))) throw new RangeError('an extension comes twice')
+    values.set(oid(name.content), value.content)
   }
   return {
     version,
@@ -115,20 +126,20 @@ function readCommonName(subject: Buffer): string | undefined {
 
 function readCa(value: Buffer | undefined): boolean {
   if (value === undefined) return false
-  const flag = children(readElement(value, 0).content)[0]
+  const flag = members(value)[0]
   return flag?.tag === tagBoolean && flag.content[0] !== 0
 }
 
 function readKeyUsage(value: Buffer | undefined): ReadonlySet<KeyUsage> | undefined {
   if (value === undefined) return undefined
   const bits = readElement(value, 0)
-  if (bits.tag !== tagBitString) throw new RangeError('keyUsage is not a bit string')
+  if (bits.tag !== tagBitString || bits.end !== value.length) throw new RangeError('keyUsage is not a bit string')
   return new Set(keyUsages.filter((_, index) => ((bits.content[1 + (index >> 3)] ?? 0) & (0x80 >> (index & 7))) !== 0))
 }
 
 function readUris(value: Buffer | undefined): string[] {
   if (value === undefined) return []
-  return children(readElement(value, 0).content)
+  return members(value)
     .filter((name) => name.tag === tagUri)
     .map((name) => name.content.toString('latin1'))
 }

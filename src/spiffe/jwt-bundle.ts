@@ -29,13 +29,16 @@ export function parseJwtBundle(trustDomain: TrustDomain, jwks: Buffer): JwtBundl
   const usable = list.filter((key): key is Record<string, unknown> => {
     if (typeof key !== 'object' || key === null) return false
     const { kty, use, kid } = key as Record<string, unknown>
-    return keyTypes.has(String(kty)) && (use === undefined || use === 'jwt-svid') && typeof kid === 'string' && kid !== ''
+    return typeof kty === 'string' && keyTypes.has(kty) && (use === undefined || use === 'jwt-svid') && typeof kid === 'string' && kid !== ''
   })
-  const sorted = usable.toSorted((a, b) => (String(a['kid']) < String(b['kid']) ? -1 : 1))
+  // By ID and then by the whole text: two keys may share an ID.
+  const texts = usable.map((key) => JSON.stringify(Object.fromEntries(Object.entries(key).sort(([a], [b]) => (a < b ? -1 : 1)))))
+  const sorted = texts.toSorted().map((text) => JSON.parse(text) as Record<string, unknown>)
+  sorted.sort((a, b) => Number(String(a['kid']) > String(b['kid'])) - Number(String(a['kid']) < String(b['kid'])))
   return Object.freeze({
     trustDomain,
     keys: new Map(sorted.map((key) => [String(key['kid']), Object.freeze(key)])),
-    canonical: JSON.stringify({ keys: sorted.map((key) => Object.fromEntries(Object.entries(key).sort(([a], [b]) => (a < b ? -1 : 1)))) }),
+    canonical: JSON.stringify({ keys: sorted }),
   })
 }
 

@@ -30,6 +30,9 @@ const decode = (part: string | undefined): Record<string, unknown> => {
   return value as Record<string, unknown>
 }
 
+/** Milliseconds of a NumericDate, if it is one that a Date can hold. */
+const instant = (seconds: unknown): number | undefined => (typeof seconds === 'number' && Math.abs(seconds) <= 8.64e12 ? seconds * 1000 : undefined)
+
 const text = (value: unknown): string | undefined => (typeof value === 'string' ? value : undefined)
 
 /**
@@ -43,14 +46,15 @@ export function parseJwtSvid(message: JwtSvidMessage): JwtSvid {
     const header = decode(parts[0])
     const claims = decode(parts[1])
     const algorithm = text(header['alg']) ?? ''
-    if (!algorithms.test(algorithm)) throw new Error(`its algorithm ${JSON.stringify(algorithm)} is not allowed (JWT-SVID 2.1)`)
+    if (!algorithms.test(algorithm)) throw new Error(`its algorithm ${JSON.stringify(algorithm.slice(0, 20))} is not allowed (JWT-SVID 2.1)`)
     if (header['typ'] !== undefined && header['typ'] !== 'JWT' && header['typ'] !== 'JOSE')
       throw new Error('its type is neither JWT nor JOSE (JWT-SVID 2.3)')
     const spiffeId = parseSpiffeId(text(claims['sub']) ?? '')
-    if (spiffeId !== message.spiffe_id) throw new Error(`it belongs to ${spiffeId}`)
+    if (spiffeId !== message.spiffe_id) throw new Error(`it belongs to ${spiffeId.slice(0, 300)}`)
     const audience = (Array.isArray(claims['aud']) ? claims['aud'] : [claims['aud']]).filter((one): one is string => typeof one === 'string')
     if (audience.length === 0) throw new Error('it has no audience (JWT-SVID 3.2)')
-    if (typeof claims['exp'] !== 'number') throw new Error('it has no expiry (JWT-SVID 3.3)')
+    const expiresAt = instant(claims['exp'])
+    if (expiresAt === undefined) throw new Error('it has no expiry that a calendar has (JWT-SVID 3.3)')
     return Object.freeze({
       compact: secret(message.svid),
       spiffeId,
@@ -59,8 +63,8 @@ export function parseJwtSvid(message: JwtSvidMessage): JwtSvid {
       issuer: text(claims['iss']),
       algorithm,
       keyId: text(header['kid']),
-      issuedAt: typeof claims['iat'] === 'number' ? claims['iat'] * 1000 : undefined,
-      expiresAt: claims['exp'] * 1000,
+      issuedAt: instant(claims['iat']),
+      expiresAt,
     })
   } catch (error) {
     // The token itself stays out of the message: JSON.parse quotes what it could not read.

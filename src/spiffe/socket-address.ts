@@ -31,7 +31,7 @@ function parseUnix(text: string): SocketAddress {
   }
   const path = rest.startsWith('//') ? rest.slice(2) : rest
   if (!path.startsWith('/')) return refuse(text, 'its path is not absolute')
-  if (path === '/') return refuse(text, 'its path is missing')
+  if (/^\/+$/.test(path)) return refuse(text, 'its path is missing')
   if (Buffer.byteLength(path) > longestSocketPath)
     return refuse(text, `its path is longer than the ${longestSocketPath} bytes that a socket's name may have`, 'Use a shorter path.')
   return Object.freeze({ kind: 'unix', path, text: `unix://${path}` })

@@ -47,7 +47,7 @@ export function parseSpiffeId(text: string): SpiffeId {
 /** Parses the key of a bundle map: the SPIFFE ID of a trust domain, or its bare name. Throws spiffe_id_invalid. */
 export function parseTrustDomain(text: string): TrustDomain {
   const id = parseSpiffeId(text.startsWith(scheme) ? text : scheme + text)
-  if (pathOf(id) !== '') throw failure('spiffe_id_invalid', `${JSON.stringify(text)} names a workload, not a trust domain`)
+  if (pathOf(id) !== '') throw failure('spiffe_id_invalid', `${JSON.stringify(text.slice(0, 300))} names a workload, not a trust domain`)
   return trustDomainOf(id)
 }
 

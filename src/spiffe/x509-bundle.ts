@@ -40,6 +40,6 @@ export function digestOf(parts: Iterable<Buffer | string>): string {
 /** Parses one bundle of the Workload API: concatenated DER, possibly empty. Throws x509_bundle_invalid. */
 export function parseX509Bundle(trustDomain: TrustDomain, der: Buffer): X509Bundle {
   const authorities = splitCertificates(der, 'x509_bundle_invalid', `the bundle of ${trustDomain}`)
-  const digest = digestOf(authorities.map((authority) => authority.fingerprint256).sort())
+  const digest = digestOf([...new Set(authorities.map((authority) => authority.fingerprint256))].toSorted())
   return Object.freeze({ trustDomain, authorities: Object.freeze(authorities), digest })
 }

@@ -9,8 +9,8 @@ export interface X509Context {
   readonly svids: readonly X509Svid[]
   /** By trust domain: never merged, because a peer is verified with its own domain's bundle only (Workload API 4.6). */
   readonly bundles: ReadonlyMap<TrustDomain, X509Bundle>
-  /** Equal for messages that mean the same. */
-  readonly digest: string
+  /** Equal for equal sets of bundles. */
+  readonly bundlesDigest: string
 }
 
 export interface X509ContextMessage {
@@ -31,15 +31,15 @@ export function parseX509Context(message: X509ContextMessage): X509Context {
   if (message.svids.length === 0) throw failure('x509_svid_invalid', 'the agent sent a message without any X.509-SVID')
   if (message.svids.length > limits.svids) throw tooLarge(`${message.svids.length} X.509-SVIDs`, limits.svids)
   const svids = message.svids.map(parseX509Svid)
-  // The same trust domain's bundle comes with each of its SVIDs: parse equal bytes once.
-  const own = new Map<TrustDomain, Buffer>()
-  for (const [index, svid] of svids.entries()) own.set(trustDomainOf(svid.spiffeId), message.svids[index]?.bundle ?? Buffer.alloc(0))
-  const bundles = parseX509Bundles([...Object.entries(message.federated_bundles), ...own])
-  const digest = digestOf([
-    ...svids.flatMap((svid) => [svid.spiffeId, svid.hint, svid.leaf.raw, ...svid.intermediates.map((one) => one.raw), '|']),
-    ...[...bundles].sort(([a], [b]) => (a < b ? -1 : 1)).flatMap(([name, bundle]) => [name, bundle.digest]),
-  ])
-  return Object.freeze({ svids: Object.freeze(svids), bundles, digest })
+  // The trust domain's bundle comes with each of its SVIDs: equal bytes are parsed once, others must at least be a bundle.
+  const own = new Map<string, readonly [string, Buffer]>()
+  for (const [index, svid] of svids.entries()) {
+    const bundle = message.svids[index]?.bundle ?? Buffer.alloc(0)
+    own.set(`${trustDomainOf(svid.spiffeId)} ${bundle.toString('latin1')}`, [trustDomainOf(svid.spiffeId), bundle])
+  }
+  const bundles = parseX509Bundles([...Object.entries(message.federated_bundles), ...own.values()])
+  const bundlesDigest = digestOf([...bundles].toSorted(([a], [b]) => (a < b ? -1 : 1)).flatMap(([name, bundle]) => [name, bundle.digest]))
+  return Object.freeze({ svids: Object.freeze(svids), bundles, bundlesDigest })
 }
 
 /** Parses a map of bundles; a later entry of the same trust domain wins. Throws x509_bundle_invalid, spiffe_id_invalid, workload_api_too_large. */

@@ -47,6 +47,8 @@ export function parseX509Svid(message: X509SvidMessage): X509Svid {
     if (message.x509_svid_key.length === 0) throw new Error('it has no private key')
     const privateKey = createPrivateKey({ key: message.x509_svid_key, format: 'der', type: 'pkcs8' })
     if (!leaf.checkPrivateKey(privateKey)) throw new Error('its private key does not belong to its certificate')
+    const [notBefore, notAfter] = [leaf.validFromDate.getTime(), leaf.validToDate.getTime()]
+    if (!(Number.isFinite(notBefore) && Number.isFinite(notAfter))) throw new Error('its dates are none that a calendar has')
     return Object.freeze({
       spiffeId,
       hint: message.hint,
@@ -55,8 +57,8 @@ export function parseX509Svid(message: X509SvidMessage): X509Svid {
       intermediates: Object.freeze(intermediates),
       privateKey,
       serial: BigInt(`0x${leaf.serialNumber}`).toString(10),
-      notBefore: leaf.validFromDate.getTime(),
-      notAfter: leaf.validToDate.getTime(),
+      notBefore,
+      notAfter,
     })
   } catch (error) {
     throw invalid(isFailure(error) ? error.message : errorText(error), error)

@@ -65,3 +65,9 @@ test('it starts nothing and makes nothing: the runtime directory is not even loo
   const { existsSync } = await import('node:fs')
   assert.equal(existsSync(`${directory}/run`), false)
 })
+
+test('a relative --runtime-dir means one below the working directory, and is told whole', async (t) => {
+  const path = await writeConfig(await folder(t), good)
+  const { out } = await call(['check', '--config', path, '--runtime-dir', 'here/run'], env)
+  assert.equal((JSON.parse(out) as { runtimeDir: string }).runtimeDir, join(process.cwd(), 'here/run'))
+})

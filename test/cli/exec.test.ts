@@ -1,6 +1,6 @@
 // svidecar exec: a command with credentials, its signals and its status passed through, and nothing left behind.
 import assert from 'node:assert/strict'
-import { mkdirSync, readdirSync } from 'node:fs'
+import { mkdirSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, describe, type TestContext, test } from 'node:test'
 import { childEnvironment } from '../../src/cli/exec.ts'
@@ -132,6 +132,23 @@ describe('with a daemon of its own', { concurrency: true }, () => {
     const { code } = await run(t, ['exec', '--config', config, '--', 'sh', '-c', 'kill -KILL $$'], env)
     assert.equal(code, 137)
     assert.deepEqual(left(), [])
+  })
+
+  test('a signal that comes between the credentials and the command is not lost', async () => {
+    let hear = (_signal: NodeJS.Signals): void => {}
+    const first = new Promise<NodeJS.Signals>((resolve) => {
+      hear = resolve
+    })
+    let listeners = 0
+    // Whoever listens a second time is about to start the command: the signal came a moment before.
+    const nextSignal = () => {
+      if (++listeners === 1) return first
+      hear('SIGTERM')
+      return new Promise<NodeJS.Signals>(() => {})
+    }
+    const quiet = await writeConfig(await folder(context), `${readFileSync(config, 'utf8')}log: { level: error }\n`)
+    const { status } = await call(['exec', '--config', quiet, '--', 'sh', '-c', 'exec sleep 1'], { PATH: '/usr/bin:/bin' }, nextSignal)
+    assert.equal(status, 143)
   })
 })
 

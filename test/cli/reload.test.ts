@@ -72,7 +72,7 @@ test('a consumer’s rights are set again by a reload, on token and socket', asy
   await eventually('the modes have changed', () => modeOf('app.token') === '400' && modeOf('app.sock') === '600')
 })
 
-test('a reload that fails leaves every consumer the token that is in its file', async (t) => {
+test('a reload that fails leaves every consumer its token and its rights', async (t) => {
   const directory = await folder(t)
   // In a directory where others may write tokens are made anew each time they are looked for.
   mkdirSync(join(directory, 'run'))
@@ -89,8 +89,10 @@ test('a reload that fails leaves every consumer the token that is in its file', 
   t.after(() => taken.close())
   const bound = taken.address()
   assert.ok(typeof bound === 'object' && bound !== null)
-  await writeConfig(directory, config(directory, { more: `metrics_endpoint: { listen: "127.0.0.1:${bound.port}" }\n` }))
+  const endpoint = `imds_endpoints: [{ listen: "127.0.0.1:${bound.port}", profile: app }]\n`
+  await writeConfig(directory, config(directory, { consumers: '  app: { profiles: [app], mode: "0400" }\n', more: endpoint }))
   const { err } = await call(['reload', '--runtime-dir', join(directory, 'run')])
   assert.match(err, /nothing has changed: cannot listen on/)
   assert.equal(await statusNow(), 503, 'nothing has changed')
+  assert.equal(statSync(join(directory, 'run/app.token')).mode & 0o777, 0o440, 'nor have the rights')
 })

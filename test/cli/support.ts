@@ -84,7 +84,11 @@ export interface Called {
 }
 
 /** Calls a command in this process; what it throws and is no Failure is thrown on. */
-export async function call(args: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<Called> {
+export async function call(
+  args: readonly string[],
+  env: Readonly<Record<string, string>> = {},
+  nextSignal: Io['nextSignal'] = () => new Promise(() => {}),
+): Promise<Called> {
   let out = ''
   let err = ''
   const io: Io = {
@@ -98,7 +102,7 @@ export async function call(args: readonly string[], env: Readonly<Record<string,
     },
     version: '1.2.3',
     commit: 'abc',
-    nextSignal: () => new Promise(() => {}),
+    nextSignal,
   }
   try {
     return { status: await cli(args, io), out, err, failure: undefined }

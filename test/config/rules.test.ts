@@ -181,7 +181,7 @@ test('a private CA that cannot be read is a mistake with its path', async () => 
 
 test('any value in any place is accepted or a mistake at a place', async () => {
   const places = [roleArn, 'eu-west-1', 'unix:///agent.sock', '127.0.0.1:9912', 'sts.amazonaws.com', '[app]']
-  const value = fc.oneof(fc.string(), fc.webUrl(), fc.ipV6(), fc.constantFrom('${', '..', '%', 'arn:aws:', 'unix:', 'tcp://1:2'))
+  const value = fc.oneof(fc.string(), fc.ipV6(), fc.constantFrom('${', '..', '%', 'arn:aws:', 'unix:', 'tcp://1:2', 'https://a/?b#c'))
   await fc.assert(
     fc.asyncProperty(fc.constantFrom(...places), value, async (place, text) => {
       const loading = loadText(small.replace(place, () => JSON.stringify(text)))
@@ -191,6 +191,6 @@ test('any value in any place is accepted or a mistake at a place', async () => {
       )
       for (const line of lines ?? []) assert.match(line, /^SVIDECAR_CONFIG_YAML:\d+:\d+: /)
     }),
-    { numRuns: 200 },
+    { numRuns: 300 },
   )
 })

@@ -204,6 +204,14 @@ test('a parent that had to be made can be passed through as well', { skip: !root
   assert.equal(statSync(join(directory, 'a')).mode & 0o111, 0o111, 'a consumer of another user reaches its token')
 })
 
+test('only what was made gets a mode, whatever way the path takes', async (t) => {
+  const directory = await folder(t, 0o700)
+  mkdirSync(join(directory, 'private'), { mode: 0o700 })
+  await prepareRuntimeDir(`${directory}/private/../new/run/`)
+  const modes = ['', 'private', 'new', 'new/run'].map((name) => statSync(join(directory, name)).mode & 0o777)
+  assert.deepEqual(modes, [0o700, 0o700, 0o755, 0o755])
+})
+
 test('what is no directory is refused with its path', async (t) => {
   const directory = await folder(t)
   writeFileSync(join(directory, 'file'), '')

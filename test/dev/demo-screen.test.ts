@@ -4,8 +4,9 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import type { StatusReport } from '../../src/core/health.ts'
 import { parseArguments } from '../../src/dev/demo-arguments.ts'
-import { paint, render, type View, wrap } from '../../src/dev/demo-screen.ts'
+import { render, type View } from '../../src/dev/demo-screen.ts'
 import { createStory, type Story } from '../../src/dev/demo-story.ts'
+import { paint, wrap } from '../../src/dev/demo-text.ts'
 import { entryLine, objections, shellLines, tallies } from '../../src/dev/demo-words.ts'
 
 const start = Date.UTC(2026, 0, 1, 12)
@@ -130,14 +131,21 @@ test('says what to expect when the agent is away, and each complaint about it on
   ])
 })
 
-test('passes on what else the daemon warns of, and nothing that only looks wrong here', () => {
+test('passes on what else the daemon warns of, but not what the SDK does at a 503', () => {
   const { story, lines } = begin()
   story.logged({ level: 'error', event: 'daemon.defect', msg: 'a defect' })
   story.logged({ level: 'warn', event: 'exchange.warning', msg: 'profile app: look', profile: 'app' })
   story.logged({ level: 'info', event: 'daemon.listening', msg: 'all listeners are open' })
-  story.logged({ level: 'warn', event: 'identity.warning', msg: 'late', code: 'x509_rotation_late' })
   story.logged({ level: 'warn', event: 'listener.refused', msg: 'no token' })
   assert.deepEqual(lines, ['daemon    a defect', 'app       look'])
+})
+
+test('promises no date from an SVID that has ended', () => {
+  const world = well()
+  world.at(40)
+  world.refused('app', 9)
+  world.story.switched('AWS', true)
+  assert.match(world.lines.at(-1) ?? '', /asks for new credentials within 9 s/)
 })
 
 test('is content only if every call succeeded and both kinds of rotation were seen', () => {
@@ -245,7 +253,7 @@ test('shows what is wrong, once for two profiles, and what to expect, and keeps 
   })
   const lines = plainly(view(world.story, world.now(), { status }), 80, 24)
   const shown = (start: string) => lines.filter((line) => line.startsWith(start))
-  assert.deepEqual(shown(' Credentials'), [' Credentials sessions of 30 s  the dev AWS has issued nothing for 0 s'])
+  assert.deepEqual(shown(' Credentials'), [' Credentials sessions of 30 s  nothing issued for 0 s'])
   assert.deepEqual(shown(' app'), [' app         key …APP1    ────────  ended       retry in  9 s    Roles Anywhere', ' app         failed •x'])
   assert.deepEqual(shown(' reports')[0], ' reports     key …RTS1    ────────  ended       renewal is due   web identity')
   assert.deepEqual(lines.slice(15, 20), [

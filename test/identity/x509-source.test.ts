@@ -148,6 +148,26 @@ describe('equal content', () => {
   })
 })
 
+test('each change of what is ours publishes once, and no change of what is not', async (t) => {
+  const { agent, clock, source, issuer, first } = await ready(t)
+  const [own] = first.svids
+  const [other, another] = (await issuer.message(['api', 'api'])).svids
+  assert.ok(own && other && another)
+  const root = own.bundle
+  const stranger = Buffer.concat((await createIssuer(clock)).authority.bundle())
+  const federated = { 'spiffe://other.example': stranger }
+  const sent = async (svids: X509ContextMessage['svids'], federated_bundles: Record<string, Buffer> = {}) => {
+    const before = source.current
+    agent().send({ svids, federated_bundles })
+    await clock.advance(1_000)
+    return source.current !== before
+  }
+  const ours = [{ ...own, hint: 'h' }, { ...own, x509_svid: Buffer.concat([own.x509_svid, root]) }, { ...own, bundle: stranger }, own]
+  for (const svid of ours) assert.deepEqual([await sent([svid]), await sent([svid])], [true, false])
+  assert.deepEqual([await sent([own], federated), await sent([own], federated), await sent([own])], [true, false, true])
+  for (const svids of [[own, other], [own, another], [another, own], [own, { ...other, hint: 'x' }], [own]]) assert.equal(await sent(svids), false)
+})
+
 test('each message replaces all of the one before, SVID and bundles in one', async (t) => {
   const { agent, clock, source, states, issuer } = await ready(t)
   const federated = { 'spiffe://other.example': Buffer.concat(issuer.authority.bundle()) }

@@ -1,10 +1,9 @@
 // A Kubernetes API server of one's own, with the etcd behind it and a kubectl that talks to it: real, but without a node.
-import { type ChildProcess, spawn } from 'node:child_process'
 import { generateKeyPairSync } from 'node:crypto'
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { eventually } from '../support/eventually.ts'
-import { checkout, freePorts, must, type Outcome, run } from './machine.ts'
+import { checkout, freePorts, launch, must, type Outcome, run } from './machine.ts'
 
 export interface Cluster {
   readonly kubectl: (args: readonly string[], input?: string) => Promise<Outcome>
@@ -25,22 +24,15 @@ export async function startCluster(directory: string): Promise<Cluster> {
   await writeFile(own('tokens.csv'), 'administrator,administrator,1,system:masters\n')
   const etcd = `http://127.0.0.1:${client}`
   const stop: (() => Promise<void>)[] = []
-  const start = (name: string, command: string, options: Readonly<Record<string, string>>) => {
+  const start = (command: string, options: Readonly<Record<string, string>>) => {
     const args = Object.entries(options).map(([option, value]) => `--${option}=${value}`)
-    const child = spawn(command, args, { stdio: ['ignore', 'ignore', 'pipe'] })
-    let said = ''
-    child.stderr.on('data', (chunk: Buffer) => {
-      said = `${said}${chunk.toString()}`.slice(-4000)
-    })
-    const ended = new Promise<void>((resolve) => child.once('close', () => resolve()))
+    const server = launch([command, ...args])
     stop.unshift(async () => {
       // Nothing of theirs is kept, so nothing is lost by this.
-      child.kill('SIGKILL')
-      await ended
+      server.kill('SIGKILL')
+      await server.ended
     })
-    return (): void => {
-      if (hasEnded(child)) throw new Error(`${name} has ended: ${said}`)
-    }
+    return server
   }
   const stopAll = async () => {
     for (const one of stop) await one()
@@ -59,7 +51,7 @@ export async function startCluster(directory: string): Promise<Cluster> {
       { input, env: { PATH: process.env['PATH'], HOME: directory } },
     )
   try {
-    const checkEtcd = start('etcd', 'etcd', {
+    const store = start('etcd', {
       'data-dir': own('etcd'),
       'listen-client-urls': etcd,
       'advertise-client-urls': etcd,
@@ -67,7 +59,7 @@ export async function startCluster(directory: string): Promise<Cluster> {
       'initial-advertise-peer-urls': `http://127.0.0.1:${peer}`,
       'initial-cluster': `default=http://127.0.0.1:${peer}`,
     })
-    const checkServer = start('kube-apiserver', join(binaries, 'kube-apiserver'), {
+    const server = start(join(binaries, 'kube-apiserver'), {
       'etcd-servers': etcd,
       'bind-address': '127.0.0.1',
       'secure-port': String(secure),
@@ -84,8 +76,8 @@ export async function startCluster(directory: string): Promise<Cluster> {
     await eventually(
       'the API server is ready',
       async () => {
-        checkEtcd()
-        checkServer()
+        store.check()
+        server.check()
         return (await kubectl(['get', '--raw=/readyz'])).stdout === 'ok'
       },
       120_000,
@@ -96,5 +88,3 @@ export async function startCluster(directory: string): Promise<Cluster> {
   }
   return { kubectl, stop: stopAll }
 }
-
-const hasEnded = ({ exitCode, signalCode }: ChildProcess): boolean => exitCode !== null || signalCode !== null

@@ -1,13 +1,12 @@
 // The image: the Dockerfile is really executed, and what comes of it runs as a container with nothing but what it needs.
 import assert from 'node:assert/strict'
-import { spawn } from 'node:child_process'
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
 import { readdir, readFile, stat, writeFile } from 'node:fs/promises'
 import { join, relative } from 'node:path'
 import { after, before, test } from 'node:test'
 import { eventually } from '../support/eventually.ts'
 import { buildBase, runtimeBase } from './base-images.ts'
-import { checkout, configuration, folder, freePorts, must, need, openWorld, type Ports, probe, removeCgroups, run } from './machine.ts'
+import { checkout, configuration, folder, freePorts, launch, must, need, openWorld, type Ports, probe, removeCgroups, run } from './machine.ts'
 
 const image = 'localhost/svidecar'
 const base = 'localhost/runtime'
@@ -126,18 +125,12 @@ test('compiled code that the image brings is used by its user, and by no other',
 
 /** Starts a container in the foreground; resolves with its first process when there is one. */
 async function start(name: string, options: readonly string[], command: readonly string[] = []) {
-  const child = spawn('podman', ['run', '--rm', '--name', name, ...confined, ...options, image, ...command], { env, stdio: 'pipe' })
-  let said = ''
-  for (const stream of [child.stdout, child.stderr])
-    stream.on('data', (chunk: Buffer) => {
-      said += chunk.toString()
-    })
-  const exited = new Promise<number>((resolve) => child.once('close', (code) => resolve(code ?? 128)))
+  const foreground = launch(['podman', 'run', '--rm', '--name', name, ...confined, ...options, image, ...command], env)
   const pid = await eventually(`container ${name} runs`, async () => {
-    assert.equal(child.exitCode, null, said)
+    foreground.check()
     return Number((await run(['podman', 'inspect', '--format', '{{.State.Pid}}', name], { env })).stdout)
   })
-  return { pid, exited, said: () => said }
+  return { ...foreground, pid }
 }
 
 /** The listening TCP sockets of a process. */
@@ -193,13 +186,13 @@ test('confined to a read-only root it serves credentials, tells its health, open
   assert.deepEqual(listening(container.pid), before)
   assert.equal(await probe(metrics, '/readyz'), 200)
   process.kill(plain.pid, 'SIGKILL')
-  await plain.exited
+  await plain.ended
 
   const begun = performance.now()
   process.kill(container.pid, 'SIGTERM')
   await eventually('the process has ended', () => !alive(container.pid), 5_000)
   const tookMs = performance.now() - begun
-  assert.equal(await container.exited, 0, container.said())
+  assert.equal(await container.ended, 0, container.said())
   assert.ok(tookMs < 1000, `it took ${tookMs} ms`)
 })
 

@@ -1,6 +1,5 @@
 // The Kubernetes manifests: a real API server takes each of them by its strictest rules, and refuses their neighbours.
 import assert from 'node:assert/strict'
-import { spawn } from 'node:child_process'
 import { chmod, chown, mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
@@ -8,7 +7,7 @@ import { parse, parseAllDocuments } from 'yaml'
 import type { Config } from '../../src/config/config.ts'
 import { eventually } from '../support/eventually.ts'
 import { type Cluster, startCluster } from './cluster.ts'
-import { checkout, folder, install, must, need, node, run } from './machine.ts'
+import { checkout, folder, install, launch, must, need, node, run } from './machine.ts'
 
 const manifests = join(checkout, 'deploy/kubernetes')
 const main = join(checkout, 'src/main.ts')
@@ -169,24 +168,16 @@ test('on a volume as a kubelet makes it, the application may read the token, nob
   async function token(runtimeDir: string): Promise<string> {
     const command = `ip link set lo up && exec setpriv --reuid=${uid} --regid=${gid} --groups=${fsGroup} "$@"`
     const env = { PATH: process.env['PATH'], SPIFFE_ENDPOINT_SOCKET: 'unix:///nowhere/agent.sock', SVIDECAR_RUNTIME_DIR: runtimeDir }
-    const daemon = spawn('unshare', ['--net', 'sh', '-c', command, 'sh', ...program, 'run', '--config', config], {
-      env,
-      stdio: ['ignore', 'ignore', 'pipe'],
-    })
-    const ended = new Promise((resolve) => daemon.once('close', resolve))
-    let log = ''
-    daemon.stderr.on('data', (chunk: Buffer) => {
-      log += chunk.toString()
-    })
+    const daemon = launch(['unshare', '--net', 'sh', '-c', command, 'sh', ...program, 'run', '--config', config], env)
     try {
       await eventually('the listeners are open', () => {
-        assert.equal(daemon.exitCode, null, log)
-        return log.includes('"daemon.listening"')
+        daemon.check()
+        return daemon.said().includes('"daemon.listening"')
       })
       return await readFile(join(runtimeDir, 'app.token'), 'utf8')
     } finally {
       daemon.kill('SIGTERM')
-      await ended
+      await daemon.ended
     }
   }
 

@@ -1,6 +1,6 @@
 // What the tests on real machines share: tools that must be there, commands, folders, and a dev world that any uid may reach.
 import assert from 'node:assert/strict'
-import { execFile } from 'node:child_process'
+import { execFile, spawn } from 'node:child_process'
 import { existsSync, globSync } from 'node:fs'
 import { chmod, copyFile, mkdir, mkdtemp, readdir, rm, rmdir } from 'node:fs/promises'
 import { createServer } from 'node:net'
@@ -56,6 +56,44 @@ export async function must(command: readonly string[], options?: RunOptions): Pr
   const { status, stdout, stderr } = await run(command, options)
   assert.equal(status, 0, `${command.join(' ')} ended with ${status}:\n${stdout.slice(-4000)}\n${stderr.slice(-4000)}`)
   return stdout
+}
+
+export interface Running {
+  readonly pid: number
+  /** Its exit status; 128 when a signal ended it. */
+  readonly ended: Promise<number>
+  /** The end of what it has printed. */
+  said(): string
+  /** Throws when it has ended. */
+  check(): void
+  kill(signal: NodeJS.Signals): void
+}
+
+/** Starts a command that stays. */
+export function launch([command = '', ...args]: readonly string[], env: NodeJS.ProcessEnv = process.env): Running {
+  const child = spawn(command, args, { env, stdio: ['ignore', 'pipe', 'pipe'] })
+  let said = ''
+  let over = false
+  for (const stream of [child.stdout, child.stderr])
+    stream.on('data', (chunk: Buffer) => {
+      said = `${said}${chunk.toString()}`.slice(-10_000)
+    })
+  const ended = new Promise<number>((resolve) => {
+    child.once('error', (error) => {
+      said += error.message
+    })
+    child.once('close', (code) => {
+      over = true
+      resolve(code ?? 128)
+    })
+  })
+  return {
+    pid: child.pid ?? 0,
+    ended,
+    said: () => said,
+    check: () => assert.ok(!over, `${command} has ended: ${said}`),
+    kill: (signal) => void child.kill(signal),
+  }
 }
 
 /** Builds the product and copies it, with the Node.js that it runs on, to where any user may run it; the command. */

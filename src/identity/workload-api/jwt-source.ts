@@ -60,17 +60,21 @@ export function createJwtSource(options: JwtSourceOptions): { source: JwtSource;
     const svid = parseJwtSvid(choice.pick(offered))
     const missing = audience.find((one) => !svid.audience.includes(one))
     if (missing !== undefined) throw failure('jwt_svid_invalid', `the agent's JWT-SVID of ${svid.spiffeId} lacks the audience ${missing}`)
-    if (svid.expiresAt <= clock.now())
-      throw failure('jwt_svid_expired', `the agent gave a JWT-SVID of ${svid.spiffeId} that expired at ${new Date(svid.expiresAt).toISOString()}`)
     emit({ type: 'jwt.fetched', identity, spiffeId: svid.spiffeId, audience: audience.join(' '), expiresAt: svid.expiresAt })
     return toToken(svid)
   }
 
   /** Tries at the Workload API's pace until there is a token; each failure is told to `failed`. */
-  async function persist(audience: readonly string[], signal: AbortSignal, failed: (problem: Failure) => void): Promise<IdentityToken> {
+  async function persist(
+    audience: readonly string[],
+    signal: AbortSignal,
+    failed: (problem: Failure) => void,
+    check: (token: IdentityToken) => void,
+  ): Promise<IdentityToken> {
     for (let attempt = 0; ; attempt++) {
       try {
         const token = await once(audience, signal)
+        check(token)
         state.ready(token)
         return token
       } catch (error) {
@@ -84,6 +88,12 @@ export function createJwtSource(options: JwtSourceOptions): { source: JwtSource;
     }
   }
 
+  /** What is handed to others by this machine's clock must live by it. */
+  function alive(token: IdentityToken): void {
+    if (token.expiresAt <= clock.now())
+      throw failure('jwt_svid_expired', `the agent gave a JWT-SVID of ${token.subject} that expired at ${new Date(token.expiresAt).toISOString()}`)
+  }
+
   /** Keeps one audience's token fresh, for ever; gives it up at its end. */
   async function keep(audience: readonly string[], cell: IdentityCell<IdentityToken>, signal: AbortSignal): Promise<void> {
     for (;;) {
@@ -94,14 +104,14 @@ export function createJwtSource(options: JwtSourceOptions): { source: JwtSource;
       const expiry = held === undefined ? undefined : clock.sleep(held.expiresAt - clock.now(), either).then(() => attempt.abort())
       expiry?.catch(() => {})
       try {
-        const fetched = await persist(audience, either, cell.failing)
+        const fetched = await persist(audience, either, cell.failing, alive)
         attempt.abort()
-        // The agent may go on giving the token that it has: then half of what is left is soon enough to ask again.
+        // The agent renews a little before or after half of the life, when it is asked: then a twentieth later is soon enough.
         const same = held !== undefined && held.compact.reveal() === fetched.compact.reveal()
         const token = same ? held : fetched
         cell.ready(token)
         const now = clock.now()
-        const wait = same ? Math.max(1_000, (token.expiresAt - now) / 2) : untilRenewal(token, now, random)
+        const wait = same ? Math.max(1_000, (token.expiresAt - (token.issuedAt ?? now)) / 20) : untilRenewal(token, now, random)
         await clock.sleep(Math.min(wait, token.expiresAt - now), signal)
         if (clock.now() >= token.expiresAt) cell.ended(gone(audience))
       } catch {
@@ -116,7 +126,14 @@ export function createJwtSource(options: JwtSourceOptions): { source: JwtSource;
   }
 
   const source: JwtSource = {
-    fetch: (audience, signal) => persist(audience, signal, () => {}),
+    // For one exchange, which asks AWS at once: AWS's clock decides whether the token has ended, since ours may be the wrong one.
+    fetch: (audience, signal) =>
+      persist(
+        audience,
+        signal,
+        () => {},
+        () => {},
+      ),
     watch(audience): Source<IdentityState<IdentityToken>> {
       const key = JSON.stringify(audience.toSorted())
       let entry = watched.get(key)

@@ -4,6 +4,7 @@ import { type Failure, failure, toFailure } from '../../core/errors.ts'
 import type { Emit } from '../../core/events.ts'
 import { run, type Task } from '../../core/run.ts'
 import { createCell, nextWithin } from '../../core/source.ts'
+import { digestOf } from '../../spiffe/x509-bundle.ts'
 import { parseX509Context, type X509Context } from '../../spiffe/x509-context.ts'
 import { type X509Svid, x509Facts } from '../../spiffe/x509-svid.ts'
 import type { Choice } from '../choice.ts'
@@ -34,32 +35,31 @@ export function createX509Source(options: X509SourceOptions): { source: X509Sour
   const cell = createIdentityCell<X509Identity>({ identity, stream: 'x509', clock, emit })
   const pending = createCell<X509Context | undefined>(undefined)
   let appliedAt = Number.NEGATIVE_INFINITY
-  let context: X509Context | undefined
+  let digest = ''
   let value: X509Identity | undefined
   let connected = false
 
   function apply(next: X509Context): void {
     appliedAt = clock.boot()
-    // SPIRE sends equal content again and again; equal content must wake nobody.
-    const changed = context?.digest !== next.digest
-    if (changed) context = next
-    if (context === undefined) return
     try {
-      const chosen = options.choice.pick(context.svids.map((svid) => ({ spiffe_id: svid.spiffeId, hint: svid.hint, svid }))).svid
-      if (changed || value === undefined) {
+      const chosen = options.choice.pick(next.svids.map((svid) => ({ spiffe_id: svid.spiffeId, hint: svid.hint, svid }))).svid
+      // SPIRE sends equal content again and again, and with every change of another identity: that must wake nobody.
+      const own = digestOf([chosen.hint, next.bundlesDigest, ...[chosen.leaf, ...chosen.intermediates].map((certificate) => certificate.raw)])
+      if (value === undefined || own !== digest) {
         const fresh = value?.svid.leaf.fingerprint256 !== chosen.leaf.fingerprint256
-        value = Object.freeze({ svid: chosen, bundles: context.bundles })
+        digest = own
+        value = Object.freeze({ svid: chosen, bundles: next.bundles })
         if (fresh)
           emit({
             type: 'x509.updated',
             identity,
             hint: chosen.hint,
-            svids: context.svids.length,
-            bundles: [...context.bundles.keys()],
+            svids: next.svids.length,
+            bundles: [...next.bundles.keys()],
             ...x509Facts(chosen),
           })
       }
-      cell.ready(value)
+      cell.ready(value, lateness(chosen, clock.now()))
     } catch (error) {
       cell.failing(toFailure(error))
     }
@@ -132,7 +132,7 @@ export function createX509Source(options: X509SourceOptions): { source: X509Sour
         })
         stream.replace()
       }
-      const late = lateness(svid, left, share)
+      const late = lateness(svid, clock.now())
       // Told once, and again when something else has covered it and gone: an agent that is away is one story, not two in turns.
       if (late !== undefined && (state.failure === undefined || told !== leaf + late.code)) {
         told = leaf + late.code
@@ -158,7 +158,9 @@ export function createX509Source(options: X509SourceOptions): { source: X509Sour
 }
 
 /** What the dates of an SVID in hand are a reason to complain of. */
-function lateness(svid: X509Svid, left: number, share: number): Failure | undefined {
+function lateness(svid: X509Svid, now: number): Failure | undefined {
+  const left = svid.notAfter - now
+  const share = left / (svid.notAfter - svid.notBefore)
   const end = new Date(svid.notAfter).toISOString()
   if (left <= 0) return failure('x509_svid_expired', `the X.509-SVID ${svid.spiffeId} expired at ${end} by this machine's clock`)
   if (share <= shareUnhealthy) return failure('x509_rotation_late', `the X.509-SVID ${svid.spiffeId} ends at ${end} and has not been rotated`)

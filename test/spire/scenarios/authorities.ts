@@ -93,7 +93,6 @@ const serverDown: Scenario = {
 const endedAgain: Scenario = {
   number: 11,
   promise: 'goes on telling that its SVID has ended when the agent sends the same one again',
-  todo: 'any message clears the failure, and a moment later the end is told as if it were new',
   ownServer: true,
   world: { entries: [{ ...web, x509: 'short' }] },
   speed: 50,

@@ -158,7 +158,6 @@ const second: Scenario = {
 
 const untouched: Scenario = {
   number: 8,
-  todo: 'the X.509 source publishes its value again whenever any SVID of the message changes',
   promise: 'publishes nothing when only another entry of the same process changes',
   world: { entries: [web] },
   async run({ world, client }) {

@@ -76,7 +76,6 @@ const kept: Scenario = {
 const renewed: Scenario = {
   number: 16,
   promise: 'has the next token soon after half of the life of the one before',
-  todo: "it asks just before SPIRE's own half-life, is given the same token, and then waits until three quarters",
   world: { entries: [api] },
   speed: 40,
   async run({ client, note }) {
