@@ -4,6 +4,7 @@ import { globSync, readFileSync } from 'node:fs'
 import { builtinModules } from 'node:module'
 import { dirname, join, relative } from 'node:path'
 import { test } from 'node:test'
+import { missingEntries, readLock } from '../tools/complete-lock.ts'
 
 const files = globSync('src/**/*.ts').sort()
 const room = (file: string): string => file.split('/')[1]?.replace(/\.ts$/, '') ?? ''
@@ -122,4 +123,8 @@ test('only the executable ends the process, and time comes from the clock', () =
   assert.deepEqual(uses(/process\.exit\(/, ['src/main.ts', 'src/dev/']), [])
   assert.deepEqual(uses(/Date\.now|performance\.now|process\.hrtime|setTimeout\(|setInterval\(/, ['src/core/clock.ts', 'src/dev/']), [])
   assert.deepEqual(uses(/Math\.random\(\)/, []), [], 'randomness is handed in')
+})
+
+test('the lock file has every optional package, so that `npm ci` takes it anywhere: run `node tools/complete-lock.ts`', () => {
+  assert.deepEqual(missingEntries(readLock()), {})
 })

@@ -113,11 +113,12 @@ test('100,000 tokens, read or only issued, and forged ones do not make it grow; 
   const tokens = createImdsTokens(key, 'imds app', clock)
   const first = tokens.issue(longest)
   for (let index = 0; index < 100_000; index++) {
-    const token = tokens.issue(1 + (index % longest))
-    if (index % 50 !== 0) continue
+    clock.suspend(1) // so that no two are the same
+    const token = tokens.issue(longest)
+    if (index % 20 !== 0) continue
     assert.ok(tokens.remainingSeconds(token) !== undefined)
     assert.equal(tokens.remainingSeconds(`${index}`.padStart(54, 'A')), undefined)
   }
   assert.ok(largest > 0 && largest <= 1_000, `it remembers ${largest}`)
-  assert.equal(tokens.remainingSeconds(first), longest)
+  assert.equal(tokens.remainingSeconds(first), longest - 100)
 })
