@@ -31,10 +31,7 @@ function rows(schema: Schema, path: string): string[] {
   if (typeof inner.additionalProperties === 'object') return rows(inner.additionalProperties, `${path}.NAME`)
   return Object.entries(inner.properties ?? {}).flatMap(([key, value]) => {
     const name = `${path === '' ? '' : `${path}.`}${key}${value.type === 'array' && value.items?.type === 'object' ? '[]' : ''}`
-    return [
-      `| \`${name}\` | ${typeOf(value)} | ${inner.required?.includes(key) ? 'yes' : ''} | ${cell(value.description ?? '')} |`,
-      ...rows(value, name),
-    ]
+    return [`| \`${name}\` | ${typeOf(value)} | ${inner.required?.includes(key) ? 'yes' : ''} | ${cell(value.description ?? '')} |`, ...rows(value, name)]
   })
 }
 

@@ -18,11 +18,7 @@ interface Import {
 const imports: Import[] = files.flatMap((file) => {
   const text = readFileSync(file, 'utf8')
   const found = (pattern: RegExp, dynamic: boolean) => [...text.matchAll(pattern)].map((match) => ({ file, target: match[1] ?? '', dynamic }))
-  return [
-    ...found(/^(?:import|export)\s[^'"]*?from\s+'([^']+)'/gms, false),
-    ...found(/^import\s+'([^']+)'/gm, false),
-    ...found(/\bimport\('([^']+)'\)/g, true),
-  ]
+  return [...found(/^(?:import|export)\s[^'"]*?from\s+'([^']+)'/gms, false), ...found(/^import\s+'([^']+)'/gm, false), ...found(/\bimport\('([^']+)'\)/g, true)]
 })
 
 /** The room or the file of a relative import: "core", "identity/sources.ts". */
@@ -36,10 +32,7 @@ const mayImport: Readonly<Record<string, { readonly rooms: readonly string[]; re
   identity: { rooms: ['core', 'spiffe', 'identity', '../proto/workload.ts'], why: 'an identity must not know what it buys' },
   exchange: { rooms: ['core', 'spiffe', 'aws', 'identity/sources.ts', 'exchange'], why: 'an exchange asks an interface, so any identity will do' },
   credentials: { rooms: ['core', 'aws', 'exchange/exchange.ts', 'credentials'], why: 'a store refreshes a function, not an identity' },
-  endpoints: {
-    rooms: ['core', 'spiffe', 'aws', 'credentials', 'identity/sources.ts', 'endpoints'],
-    why: 'an outlet shows state, it cannot cause an exchange',
-  },
+  endpoints: { rooms: ['core', 'spiffe', 'aws', 'credentials', 'identity/sources.ts', 'endpoints'], why: 'an outlet shows state, it cannot cause an exchange' },
   telemetry: { rooms: ['core', 'telemetry'], why: 'if it needs more than an event carries, the event is wrong' },
   config: { rooms: ['core', 'spiffe', 'aws', 'config'], why: 'stages have their own options; it checks with the nouns' },
   daemon: {
@@ -93,9 +86,7 @@ test('every package is used in its home and nowhere else', () => {
 })
 
 test('heavy packages are imported on first use only', () => {
-  const eager = imports
-    .filter(({ target, dynamic }) => ['@aws-sdk/credential-providers', 'yaml'].includes(target) && !dynamic)
-    .map(({ file }) => file)
+  const eager = imports.filter(({ target, dynamic }) => ['@aws-sdk/credential-providers', 'yaml'].includes(target) && !dynamic).map(({ file }) => file)
   assert.deepEqual(eager, ['src/config/yaml.ts'], 'yaml is behind config/yaml.ts, which config/load.ts imports when there is YAML')
   assert.ok(imports.some(({ file, target, dynamic }) => file === 'src/config/load.ts' && target === './yaml.ts' && dynamic))
 })

@@ -30,8 +30,7 @@ test('every failure has an anchor that the status page can point at', () => {
 
 test('the commands and scripts that the README names exist', () => {
   const readme = readFileSync('README.md', 'utf8')
-  for (const [, name = ''] of readme.matchAll(/\bsvidecar (run|[a-z]+(?:-[a-z]+)?)(?= --|\)|`|\s+#)/g))
-    assert.ok(name in commands, `svidecar ${name}`)
+  for (const [, name = ''] of readme.matchAll(/\bsvidecar (run|[a-z]+(?:-[a-z]+)?)(?= --|\)|`|\s+#)/g)) assert.ok(name in commands, `svidecar ${name}`)
   const { scripts } = JSON.parse(readFileSync('package.json', 'utf8')) as { scripts: Record<string, string> }
   for (const [, script = ''] of `${readme}${readFileSync('CONTRIBUTING.md', 'utf8')}`.matchAll(/\bnpm (?:run )?(demo|test|check|format|build)\b/g))
     assert.ok(script in scripts, script)

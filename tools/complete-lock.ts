@@ -27,7 +27,14 @@ export function missingEntries({ packages }: Lock): Record<string, Package> {
       const words = name.split(/[/-]/)
       const system = systems.filter((one) => words.includes(one))
       const processor = processors.filter((one) => words.includes(one))
-      missing[`node_modules/${name}`] = { version, cpu: processor, ...(dev === true ? { dev } : {}), ...(words.includes('musl') ? { libc: ['musl'] } : {}), optional: true, os: system }
+      missing[`node_modules/${name}`] = {
+        version,
+        cpu: processor,
+        ...(dev === true ? { dev } : {}),
+        ...(words.includes('musl') ? { libc: ['musl'] } : {}),
+        optional: true,
+        os: system,
+      }
     }
   }
   return missing

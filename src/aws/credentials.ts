@@ -45,8 +45,7 @@ const filled = (value: unknown): value is string => typeof value === 'string' &&
  */
 export function acceptCredentials(issued: Issued, when: IssuedWhen): Credentials {
   const { accessKeyId, secretAccessKey, sessionToken, assumedRoleArn } = issued
-  if (!filled(accessKeyId) || !filled(secretAccessKey) || !filled(sessionToken))
-    throw failure('reply_invalid', 'the answer holds no complete credentials')
+  if (!filled(accessKeyId) || !filled(secretAccessKey) || !filled(sessionToken)) throw failure('reply_invalid', 'the answer holds no complete credentials')
   const expiration = issued.expiration instanceof Date ? issued.expiration.getTime() : Date.parse(String(issued.expiration))
   if (Number.isNaN(expiration)) throw failure('reply_invalid', 'the answer has no readable expiration')
   const issuedAt = when.date ?? when.now

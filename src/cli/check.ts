@@ -5,11 +5,7 @@ import { configuration } from './configuration.ts'
 export const check: Command = {
   summary: 'check the configuration and print what it means',
   usage: '[options]',
-  options: {
-    config: configOption,
-    'runtime-dir': runtimeDirOption,
-    schema: { type: 'boolean', help: "Print the configuration file's JSON Schema instead." },
-  },
+  options: { config: configOption, 'runtime-dir': runtimeDirOption, schema: { type: 'boolean', help: "Print the configuration file's JSON Schema instead." } },
   positionals: { names: [] },
   details: 'Nothing is started and nobody is asked. Mistakes go to stderr, all at once, and the exit status is 2.',
   example: 'svidecar check --config config.yaml',
@@ -20,16 +16,11 @@ export const check: Command = {
       return 0
     }
     const config = await configuration(values, io)
-    const shown = JSON.stringify(
-      config,
-      (key, value: unknown) => (key === 'ca' && value !== undefined ? '[PEM]' : isNoun(value) ? value.text : value),
-      2,
-    )
+    const shown = JSON.stringify(config, (key, value: unknown) => (key === 'ca' && value !== undefined ? '[PEM]' : isNoun(value) ? value.text : value), 2)
     io.out(`${shown}\n`)
     return 0
   },
 }
 
 /** ARNs and addresses print as what was written. */
-const isNoun = (value: unknown): value is { text: string } =>
-  typeof value === 'object' && value !== null && 'text' in value && typeof value.text === 'string'
+const isNoun = (value: unknown): value is { text: string } => typeof value === 'object' && value !== null && 'text' in value && typeof value.text === 'string'

@@ -83,8 +83,7 @@ function parse(name: string, command: Command, args: readonly string[]): { value
     // Node's sentence goes on with advice about '--' that helps nobody here.
     const wrong = /Unknown option '([^']+)'/.exec(errorText(error))?.[1]
     const near = wrong === undefined ? undefined : nearest(wrong.replace(/^-+/, ''), Object.keys(command.options))
-    const message =
-      wrong === undefined ? errorText(error) : `svidecar ${name} has no option ${wrong}${near === undefined ? '' : `; did you mean --${near}?`}`
+    const message = wrong === undefined ? errorText(error) : `svidecar ${name} has no option ${wrong}${near === undefined ? '' : `; did you mean --${near}?`}`
     throw failure('usage', message, { remedy: `See svidecar ${name} --help.` })
   }
 }

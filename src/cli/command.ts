@@ -43,11 +43,7 @@ export const configOption: Option = {
   help: 'Configuration file. Default: SVIDECAR_CONFIG_YAML, SVIDECAR_CONFIG, /etc/svidecar/config.yaml, else the environment.',
 }
 export const runtimeDirOption: Option = { type: 'string', value: 'DIR', help: "The daemon's runtime directory. Default: as the configuration says." }
-export const consumerOption: Option = {
-  type: 'string',
-  value: 'NAME',
-  help: 'Read as this consumer. Default: the only one whose socket can be opened.',
-}
+export const consumerOption: Option = { type: 'string', value: 'NAME', help: 'Read as this consumer. Default: the only one whose socket can be opened.' }
 export const profileOption: Option = { type: 'string', value: 'NAME', help: "The profile. Default: the consumer's only one." }
 export const outputOption = (formats: string): Option => ({ type: 'string', value: 'FORMAT', help: formats })
 

@@ -9,11 +9,7 @@ export const demo: Command = {
   summary: 'the whole world on this machine, nothing to install',
   usage: '[options]',
   options: {
-    for: {
-      type: 'string',
-      value: 'DURATION',
-      help: 'End after this time: exit 0 only if every call succeeded and both kinds of rotation were seen.',
-    },
+    for: { type: 'string', value: 'DURATION', help: 'End after this time: exit 0 only if every call succeeded and both kinds of rotation were seen.' },
   },
   positionals: { names: [] },
   details: 'A development SPIFFE agent, a development AWS that verifies every signature, the daemon, and a real AWS SDK that calls through it.',

@@ -48,8 +48,7 @@ export const env: Command = {
   async run(values, _positionals, io) {
     const name = textOf(values, 'format') ?? 'sh'
     const format = Object.hasOwn(formats, name) ? formats[name] : undefined
-    if (format === undefined)
-      throw failure('usage', `there is no format ${JSON.stringify(name)}`, { remedy: `There are ${Object.keys(formats).join(', ')}.` })
+    if (format === undefined) throw failure('usage', `there is no format ${JSON.stringify(name)}`, { remedy: `There are ${Object.keys(formats).join(', ')}.` })
     const profile = textOf(values, 'profile')
     const directory = await runtimeDir(values, io)
     const socket = consumerSocket(directory, textOf(values, 'consumer'))

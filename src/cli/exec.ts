@@ -78,11 +78,9 @@ function chooseProfile(config: Config, wanted: string | undefined): string {
   const names = config.profiles.map(({ name }) => name)
   const chosen = wanted ?? (names.length === 1 ? names[0] : names.find((name) => name === 'default'))
   if (chosen === undefined || !names.includes(chosen))
-    throw failure(
-      'usage',
-      wanted === undefined ? `there are several profiles: ${names.join(', ')}` : `there is no profile ${JSON.stringify(wanted)}`,
-      { remedy: `Say which with --profile: ${names.join(', ')}.` },
-    )
+    throw failure('usage', wanted === undefined ? `there are several profiles: ${names.join(', ')}` : `there is no profile ${JSON.stringify(wanted)}`, {
+      remedy: `Say which with --profile: ${names.join(', ')}.`,
+    })
   return chosen
 }
 
@@ -128,11 +126,9 @@ async function withOwnDaemon(words: readonly string[], values: Values, timeoutMs
       limit.abort()
       if (outcome === 'late') {
         const problem = daemon.status().problems[0]
-        throw failure(
-          problem?.code ?? 'not_ready',
-          `no credentials within ${timeoutMs / 1000} s${problem === undefined ? '' : `: ${problem.message}`}`,
-          { remedy: problem?.remedy },
-        )
+        throw failure(problem?.code ?? 'not_ready', `no credentials within ${timeoutMs / 1000} s${problem === undefined ? '' : `: ${problem.message}`}`, {
+          remedy: problem?.remedy,
+        })
       }
       if (outcome !== 'ready') return 128 + constants.signals[outcome]
       return await supervise(words, childEnvironment(io.env, await fetchEnvironment(join(directory, 'exec.sock'), undefined)), io)

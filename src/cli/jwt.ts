@@ -23,8 +23,7 @@ export const jwt: Command = {
     const output = textOf(values, 'output') ?? 'token'
     if (audience === undefined)
       throw failure('usage', 'svidecar jwt needs --audience', { remedy: 'Name whom the token is for, such as --audience sts.amazonaws.com.' })
-    if (output !== 'token' && output !== 'json')
-      throw failure('usage', `there is no output ${JSON.stringify(output)}`, { remedy: 'There are token and json.' })
+    if (output !== 'token' && output !== 'json') throw failure('usage', `there is no output ${JSON.stringify(output)}`, { remedy: 'There are token and json.' })
     const consumer = textOf(values, 'consumer')
     if (consumer !== undefined) {
       if (output === 'json') throw failure('usage', '--output json asks the agent; leave --consumer out', { remedy: '' })

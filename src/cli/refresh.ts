@@ -16,8 +16,7 @@ export const refresh: Command = {
     const reply = await ask(controlSocket(await runtimeDir(values, io)), 'POST', profilePath('/refresh', profile), patienceMs)
     if (reply.status !== 200) throw refused(reply)
     const { profiles } = JSON.parse(reply.body) as { profiles: { profile: string; ok: boolean; message?: string; remedy?: string }[] }
-    for (const one of profiles)
-      (one.ok ? io.out : io.err)(`${one.profile}: ${one.ok ? 'renewed' : `${one.message ?? 'failed'} ${one.remedy ?? ''}`}\n`)
+    for (const one of profiles) (one.ok ? io.out : io.err)(`${one.profile}: ${one.ok ? 'renewed' : `${one.message ?? 'failed'} ${one.remedy ?? ''}`}\n`)
     return profiles.every((one) => one.ok) ? 0 : 1
   },
 }

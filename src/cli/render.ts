@@ -48,8 +48,7 @@ export function renderStatus(report: StatusReport): string {
   ])
   const listeners = table(Object.entries(report.listeners).map(([name, address]) => [name, address]))
   const problems = report.problems.map(
-    ({ subject, message, remedy, since, code }) =>
-      `  ${subject}, for ${span((now - Date.parse(since)) / 1000)}: ${message} [${code}]\n    ${remedy}\n`,
+    ({ subject, message, remedy, since, code }) => `  ${subject}, for ${span((now - Date.parse(since)) / 1000)}: ${message} [${code}]\n    ${remedy}\n`,
   )
   const verdict = report.ready ? 'ready' : `not ready: no valid credentials for ${report.missing.join(', ') || 'any profile'}`
   return `svidecar ${report.version}, pid ${report.pid}: ${verdict}\n\n${identities}\n${profiles}\n${listeners}${problems.length === 0 ? '' : `\nPROBLEMS\n${problems.join('')}`}`

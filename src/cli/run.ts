@@ -15,15 +15,7 @@ export const run: Command = {
     process.umask(0o077)
     const load = () => configuration(values, io)
     const { startDaemon } = await import('../daemon/daemon.ts')
-    const daemon = await startDaemon({
-      config: await load(),
-      load,
-      clock: io.clock,
-      random: Math.random,
-      env: io.env,
-      version: io.version,
-      commit: io.commit,
-    })
+    const daemon = await startDaemon({ config: await load(), load, clock: io.clock, random: Math.random, env: io.env, version: io.version, commit: io.commit })
     process.on('unhandledRejection', (reason) => daemon.defect(toFailure(reason)))
     for (;;) {
       const signal = await io.nextSignal(['SIGTERM', 'SIGINT', 'SIGHUP'])

@@ -22,9 +22,7 @@ async function reason(directory: string, values: Values): Promise<ReturnType<typ
     const reply = await ask(controlSocket(directory), 'GET', '/status')
     const report = JSON.parse(reply.body) as StatusReport
     if (profile !== undefined && !report.profiles.some(({ name }) => name === profile))
-      throw failure('usage', `there is no profile ${JSON.stringify(profile)}`, {
-        remedy: `There is ${report.profiles.map(({ name }) => name).join(', ')}.`,
-      })
+      throw failure('usage', `there is no profile ${JSON.stringify(profile)}`, { remedy: `There is ${report.profiles.map(({ name }) => name).join(', ')}.` })
     const good =
       profile === undefined ? report.ready : report.profiles.some((one) => one.name === profile && (one.status === 'fresh' || one.status === 'stale'))
     const problem = report.problems[0]

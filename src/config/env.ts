@@ -2,12 +2,7 @@
 import type { Mistake } from './mistakes.ts'
 import type { RawConfig } from './schema.ts'
 
-const names = {
-  role: 'SVIDECAR_ROLE_ARN',
-  anchor: 'SVIDECAR_TRUST_ANCHOR_ARN',
-  profile: 'SVIDECAR_PROFILE_ARN',
-  audience: 'SVIDECAR_AUDIENCE',
-} as const
+const names = { role: 'SVIDECAR_ROLE_ARN', anchor: 'SVIDECAR_TRUST_ANCHOR_ARN', profile: 'SVIDECAR_PROFILE_ARN', audience: 'SVIDECAR_AUDIENCE' } as const
 
 /** An empty variable is as good as none. */
 const read = (env: NodeJS.ProcessEnv) => ({
@@ -31,8 +26,7 @@ export function envMistakes(env: NodeJS.ProcessEnv): Mistake[] {
     wrong(names.audience, `is for web identity, ${names.anchor} and ${names.profile} are for Roles Anywhere: set the one or the other`)
   else if (anywhere && anchor === undefined) wrong(names.anchor, `is not set, and Roles Anywhere needs it beside ${names.profile}`)
   else if (anywhere && profile === undefined) wrong(names.profile, `is not set, and Roles Anywhere needs it beside ${names.anchor}`)
-  else if (!anywhere && audience === undefined)
-    wrong(names.audience, `is not set, nor are ${names.anchor} and ${names.profile}: one way to the role is needed`)
+  else if (!anywhere && audience === undefined) wrong(names.audience, `is not set, nor are ${names.anchor} and ${names.profile}: one way to the role is needed`)
   return mistakes
 }
 
@@ -45,9 +39,7 @@ export function envConfig(env: NodeJS.ProcessEnv): RawConfig {
   return {
     profiles: {
       default:
-        audience === undefined
-          ? { roles_anywhere: { trust_anchor_arn: anchor, profile_arn: profile, role_arn } }
-          : { web_identity: { role_arn, audience } },
+        audience === undefined ? { roles_anywhere: { trust_anchor_arn: anchor, profile_arn: profile, role_arn } } : { web_identity: { role_arn, audience } },
     },
     consumers: { default: { profiles: ['default'] } },
     container_endpoint: {},

@@ -54,8 +54,7 @@ function namesIn(value: unknown): Declared {
 
 async function find(file: string | undefined, env: NodeJS.ProcessEnv): Promise<Found> {
   const inline = env['SVIDECAR_CONFIG_YAML']
-  if (file === undefined && inline)
-    return { origin: 'SVIDECAR_CONFIG_YAML', ...(await import('./yaml.ts')).readYaml(inline, 'SVIDECAR_CONFIG_YAML', env) }
+  if (file === undefined && inline) return { origin: 'SVIDECAR_CONFIG_YAML', ...(await import('./yaml.ts')).readYaml(inline, 'SVIDECAR_CONFIG_YAML', env) }
   const path = file ?? (env['SVIDECAR_CONFIG'] || (existsSync(defaultFile) ? defaultFile : undefined))
   if (path !== undefined) return { origin: path, ...(await import('./yaml.ts')).readYaml(readConfigFile(path), path, env) }
   if (hasEnvConfig(env)) {

@@ -29,10 +29,7 @@ export function mistakesFailure(origin: string, mistakes: readonly Mistake[], lo
   const lines = mistakes.map((mistake) => {
     const { path, message, key = false } = mistake
     const place = locate(path, key, mistake)
-    return {
-      place,
-      line: `${origin}${place === undefined ? '' : `:${place.line}:${place.column}`}: ${path.length === 0 ? '' : `${spell(path)}: `}${message}`,
-    }
+    return { place, line: `${origin}${place === undefined ? '' : `:${place.line}:${place.column}`}: ${path.length === 0 ? '' : `${spell(path)}: `}${message}` }
   })
   lines.sort((a, b) => (a.place?.line ?? 0) - (b.place?.line ?? 0) || (a.place?.column ?? 0) - (b.place?.column ?? 0))
   return failure('config_invalid', lines.map(({ line }) => line).join('\n'))
@@ -51,8 +48,7 @@ function editDistance(a: string, b: string): number {
   let row = Array.from({ length: b.length + 1 }, (_, index) => index)
   for (const [i, one] of a.split('').entries()) {
     const next = [i + 1]
-    for (const [j, other] of b.split('').entries())
-      next.push(Math.min((next[j] ?? 0) + 1, (row[j + 1] ?? 0) + 1, (row[j] ?? 0) + (one === other ? 0 : 1)))
+    for (const [j, other] of b.split('').entries()) next.push(Math.min((next[j] ?? 0) + 1, (row[j + 1] ?? 0) + 1, (row[j] ?? 0) + (one === other ? 0 : 1)))
     row = next
   }
   return row[b.length] ?? 0
@@ -89,14 +85,10 @@ export function createChecker(): Checker {
     reference(path, name, names, what) {
       if (names.includes(name)) return
       const near = nearest(name, names)
-      wrong(
-        path,
-        `there is no ${what} ${JSON.stringify(name)}${near === undefined ? ` (there is ${names.join(', ') || 'none'})` : `; did you mean ${near}?`}`,
-      )
+      wrong(path, `there is no ${what} ${JSON.stringify(name)}${near === undefined ? ` (there is ${names.join(', ') || 'none'})` : `; did you mean ${near}?`}`)
     },
     names(path, names) {
-      for (const name of names)
-        if (!namePattern.test(name)) wrong([...path, name], 'a name has letters, digits, dashes and underscores, at most 63', true)
+      for (const name of names) if (!namePattern.test(name)) wrong([...path, name], 'a name has letters, digits, dashes and underscores, at most 63', true)
     },
   }
 }

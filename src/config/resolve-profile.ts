@@ -45,18 +45,13 @@ export function resolveProfile(
     method,
     required: profile.required ?? true,
     region,
-    endpoint:
-      endpoint === undefined ? service : attempt([...path, 'endpoint'], () => parseEndpoint(endpoint, profile.allow_plaintext ?? false), service),
+    endpoint: endpoint === undefined ? service : attempt([...path, 'endpoint'], () => parseEndpoint(endpoint, profile.allow_plaintext ?? false), service),
     sessionName: profile.session_name,
     ca: caFile === undefined ? undefined : attempt([...path, 'ca_file'], () => readFileSync(caFile, 'utf8'), undefined),
   }
 }
 
-function resolveMethod(
-  path: Path,
-  { roles_anywhere: anywhere, web_identity: web }: RawProfile,
-  { wrong, attempt }: Checker,
-): MethodConfig | undefined {
+function resolveMethod(path: Path, { roles_anywhere: anywhere, web_identity: web }: RawProfile, { wrong, attempt }: Checker): MethodConfig | undefined {
   const arn = (at: Path, text: string, kind: Parameters<typeof parseArn>[1]): Arn =>
     attempt(at, () => parseArn(text, kind), { text, partition: 'aws', service: '', region: '', account: '', resource: '' })
   const session = (at: Path, text = '1h'): number => {
@@ -106,8 +101,7 @@ function resolveRegion(path: Path, profile: RawProfile, method: MethodConfig, en
 function parseEndpoint(text: string, allowPlaintext: boolean): string {
   const url = URL.parse(text)
   if (url === null) throw new Error(`${JSON.stringify(text)} is not a URL`)
-  if (url.username !== '' || url.password !== '' || url.search !== '' || url.hash !== '')
-    throw new Error('an endpoint has no user, query or fragment')
+  if (url.username !== '' || url.password !== '' || url.search !== '' || url.hash !== '') throw new Error('an endpoint has no user, query or fragment')
   const loopback = /^(127\.\d+\.\d+\.\d+|localhost|\[::1\])$/.test(url.hostname)
   if (url.protocol !== 'https:' && !(url.protocol === 'http:' && (loopback || allowPlaintext))) {
     throw new Error(

@@ -27,12 +27,7 @@ export function defaultRuntimeDir({ env, uid }: Surroundings): string {
 }
 
 /** Resolves a configuration of the right shape. The Config is whole only if there are no mistakes. */
-export function resolveConfig(
-  raw: RawConfig,
-  origin: string,
-  around: Surroundings,
-  declared: Declared,
-): { config: Config; mistakes: readonly Mistake[] } {
+export function resolveConfig(raw: RawConfig, origin: string, around: Surroundings, declared: Declared): { config: Config; mistakes: readonly Mistake[] } {
   const check = createChecker()
   const { wrong, attempt, reference, names: named } = check
   const listen = (path: Path, text: string | undefined, fallback: number, loopback: boolean): ListenConfig => {
@@ -41,8 +36,7 @@ export function resolveConfig(
     const port = Number(match?.[3] ?? Number.NaN)
     if (!(isIPv4(host) || isIPv6(host)) || !(port <= 65_535))
       wrong(path, `${JSON.stringify(text)} is not an IP address and a port, such as 127.0.0.1:${fallback}`)
-    else if (loopback && !host.startsWith('127.') && host !== '::1')
-      wrong(path, `${host} is not a loopback address, and this listener gives credentials`)
+    else if (loopback && !host.startsWith('127.') && host !== '::1') wrong(path, `${host} is not a loopback address, and this listener gives credentials`)
     return { host, port }
   }
 
@@ -52,13 +46,11 @@ export function resolveConfig(
   const identities = Object.entries(rawIdentities).map(([name, identity]): IdentityConfig => {
     const path = ['identities', name]
     const text = identity.workload_api ?? socket
-    if (text === undefined)
-      wrong(raw.identities === undefined ? [] : path, 'there is no Workload API address: set SPIFFE_ENDPOINT_SOCKET or workload_api')
+    if (text === undefined) wrong(raw.identities === undefined ? [] : path, 'there is no Workload API address: set SPIFFE_ENDPOINT_SOCKET or workload_api')
     return {
       name,
       workloadApi: attempt([...path, 'workload_api'], () => parseSocketAddress(text ?? 'unix:///unset'), { kind: 'unix', path: '', text: '' }),
-      spiffeId:
-        identity.spiffe_id === undefined ? undefined : attempt([...path, 'spiffe_id'], () => parseSpiffeId(identity.spiffe_id ?? ''), undefined),
+      spiffeId: identity.spiffe_id === undefined ? undefined : attempt([...path, 'spiffe_id'], () => parseSpiffeId(identity.spiffe_id ?? ''), undefined),
       hint: identity.hint,
     }
   })

@@ -9,15 +9,11 @@ const group = <T extends z.core.$ZodLooseShape>(description: string, shape: T) =
 const named = <T extends z.core.SomeType>(description: string, value: T) => z.record(z.string(), value).check(z.describe(description))
 const optional = z.optional
 
-const duration = (description: string) =>
-  z.string().check(z.regex(/^\d+(ms|s|m|h)$/, 'expected a duration such as 30s, 5m or 1h'), z.describe(description))
+const duration = (description: string) => z.string().check(z.regex(/^\d+(ms|s|m|h)$/, 'expected a duration such as 30s, 5m or 1h'), z.describe(description))
 const octal = (description: string) =>
   z
     .string()
-    .check(
-      z.regex(/^0[4-7][04][04]$/, 'expected an octal mode in quotes such as "0440", by which nobody but the owner can write'),
-      z.describe(description),
-    )
+    .check(z.regex(/^0[4-7][04][04]$/, 'expected an octal mode in quotes such as "0440", by which nobody but the owner can write'), z.describe(description))
 const address = (description: string) => z.string().check(z.describe(description))
 
 const identity = group('One identity of the SPIFFE Workload API.', {
@@ -98,9 +94,7 @@ export const configSchema = group('svidecar', {
   ),
   status_endpoint: optional(group('The status in detail, as JSON at /status.', { listen: optional(address(`${listen} Default 127.0.0.1:9914.`)) })),
   runtime_dir: optional(
-    text(
-      'Directory for sockets and tokens. Default: $SVIDECAR_RUNTIME_DIR, $RUNTIME_DIRECTORY, as non-root $XDG_RUNTIME_DIR/svidecar, else /run/svidecar.',
-    ),
+    text('Directory for sockets and tokens. Default: $SVIDECAR_RUNTIME_DIR, $RUNTIME_DIRECTORY, as non-root $XDG_RUNTIME_DIR/svidecar, else /run/svidecar.'),
   ),
   on_identity_withdrawn: optional(
     oneOf(['keep', 'drop'], 'When the agent takes the identity away: keep serving the credentials to their expiration, or drop them. Default keep.'),

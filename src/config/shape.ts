@@ -85,5 +85,4 @@ function unwrap(schema: unknown): Definition | undefined {
   return definition
 }
 
-const step = (definition: Definition | undefined, part: string | number): unknown =>
-  definition?.shape?.[part] ?? definition?.valueType ?? definition?.element
+const step = (definition: Definition | undefined, part: string | number): unknown => definition?.shape?.[part] ?? definition?.valueType ?? definition?.element

@@ -26,9 +26,7 @@ export function readYaml(text: string, origin: string, env: NodeJS.ProcessEnv): 
     return { line, column: col }
   }
   const refuse = (found: readonly { message: string; offset: number }[]) => {
-    const shown = found
-      .slice(0, mostErrors)
-      .map(({ message, offset }) => ({ mistake: { path: [], message: message.slice(0, 300) }, place: place(offset) }))
+    const shown = found.slice(0, mostErrors).map(({ message, offset }) => ({ mistake: { path: [], message: message.slice(0, 300) }, place: place(offset) }))
     return mistakesFailure(
       origin,
       shown.map(({ mistake }) => mistake),
@@ -48,8 +46,7 @@ export function readYaml(text: string, origin: string, env: NodeJS.ProcessEnv): 
       node.value = node.value.replaceAll(reference, (whole, name: string | undefined, fallback: string | undefined) => {
         if (name === undefined) return '${'
         const value = env[name] || fallback
-        if (value === undefined)
-          mistakes.push({ path: pathOf(path, node), message: `the environment variable ${name} is not set and ${whole} has no default` })
+        if (value === undefined) mistakes.push({ path: pathOf(path, node), message: `the environment variable ${name} is not set and ${whole} has no default` })
         return value ?? whole
       })
     },

@@ -55,11 +55,7 @@ export const failures = {
     'Fewer registration entries should match this workload, or fewer trust domains be federated with it.',
   ),
   identity_not_issued: entry('soon', 'The agent has no identity for this process.', 'Register this process.'),
-  identity_missing: entry(
-    'soon',
-    'The agent offers identities, but not the configured one.',
-    'Correct spiffe_id or hint, or the registration entry.',
-  ),
+  identity_missing: entry('soon', 'The agent offers identities, but not the configured one.', 'Correct spiffe_id or hint, or the registration entry.'),
   x509_svid_invalid: entry(
     'soon',
     'The agent sent an X.509-SVID that breaks the rules of the standard.',
@@ -70,11 +66,7 @@ export const failures = {
     'The X.509-SVID in hand has expired and the agent has not sent another.',
     'Look at the agent and its server; and at the clock of this machine.',
   ),
-  x509_rotation_late: entry(
-    'soon',
-    'The agent has not renewed the X.509-SVID although it is due.',
-    'Look at the agent: it may have lost its server.',
-  ),
+  x509_rotation_late: entry('soon', 'The agent has not renewed the X.509-SVID although it is due.', 'Look at the agent: it may have lost its server.'),
   x509_bundle_invalid: entry('soon', 'The agent sent a trust bundle that is not a list of certificates.', 'The last good one stays in use.'),
   jwt_svid_invalid: entry('soon', 'The agent sent a JWT-SVID that breaks the rules of the standard.', "Look at the agent's version and its JWT key."),
   jwt_svid_expired: entry(
@@ -83,11 +75,7 @@ export const failures = {
     'Look at the agent and its server; and at the clock of this machine.',
   ),
   jwt_bundle_invalid: entry('soon', 'The agent sent a JWT bundle that is not a JWKS.', 'The last good one stays in use.'),
-  svid_unsuitable: entry(
-    'slow',
-    'AWS would refuse this SVID; nothing was sent.',
-    'Change the registration entry or the SPIRE server as the message says.',
-  ),
+  svid_unsuitable: entry('slow', 'AWS would refuse this SVID; nothing was sent.', 'Change the registration entry or the SPIRE server as the message says.'),
   // Calls to AWS
   network: entry('soon', 'The service could not be reached.', 'Check DNS, routes, the proxy and any VPC endpoint.'),
   tls: entry('soon', 'The TLS handshake failed.', 'If a proxy or a private endpoint presents its own certificate, name its CA with ca_file.'),
@@ -98,12 +86,7 @@ export const failures = {
     'Roles Anywhere allows 10 CreateSession calls a second for an account and region: ask for longer sessions or a larger quota.',
     true,
   ),
-  aws_unavailable: entry(
-    'soon',
-    'The service failed on its side.',
-    'Nothing to do here but wait; the last good credentials are served meanwhile.',
-    true,
-  ),
+  aws_unavailable: entry('soon', 'The service failed on its side.', 'Nothing to do here but wait; the last good credentials are served meanwhile.', true),
   reply_invalid: entry('soon', 'The service answered with something that is not credentials.', 'Is the configured endpoint really this service?'),
   clock_skew: entry(
     'now',
@@ -151,11 +134,7 @@ export const failures = {
   region_disabled: entry('slow', 'STS is not active in this region for the account.', 'Activate STS in the region, or choose another region.'),
   // This machine
   listen_failed: entry('never', 'A listener could not be opened.', 'Free the port or choose another one.'),
-  runtime_dir: entry(
-    'never',
-    'The runtime directory cannot be used.',
-    'Give svidecar a directory that it owns and nobody else can write, with runtime_dir.',
-  ),
+  runtime_dir: entry('never', 'The runtime directory cannot be used.', 'Give svidecar a directory that it owns and nobody else can write, with runtime_dir.'),
   daemon_unreachable: entry('never', 'No svidecar daemon answers here.', 'Is it running, and is --runtime-dir (or runtime_dir) the same as its own?'),
   not_ready: entry('soon', 'There are no credentials yet.', '`svidecar status` says what is missing.'),
   internal: entry('soon', 'A defect of svidecar.', 'Please report it with the log lines around it.'),

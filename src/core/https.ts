@@ -51,9 +51,7 @@ export async function callHttps(call: Call, clock: Clock, signal: AbortSignal): 
   const timers = new AbortController()
   const secure = call.url.protocol === 'https:'
   // proxyEnv makes the agent honour HTTPS_PROXY and NO_PROXY; one agent a call, as calls are half an hour apart.
-  const agent = secure
-    ? new HttpsAgent({ proxyEnv: process.env, ...(call.ca === undefined ? {} : { ca: [...rootCertificates, call.ca] }) })
-    : new HttpAgent()
+  const agent = secure ? new HttpsAgent({ proxyEnv: process.env, ...(call.ca === undefined ? {} : { ca: [...rootCertificates, call.ca] }) }) : new HttpAgent()
   try {
     return await new Promise<Reply>((resolve, reject) => {
       const request = (secure ? httpsRequest : httpRequest)(call.url, {
@@ -76,9 +74,7 @@ export async function callHttps(call: Call, clock: Clock, signal: AbortSignal): 
           () => give(failure('timeout', message)),
           () => {},
         )
-      limitConnect(request, secure, (stop) =>
-        limit(connectMs, `cannot connect to ${call.url.host} within 3 s`, AbortSignal.any([stop, timers.signal])),
-      )
+      limitConnect(request, secure, (stop) => limit(connectMs, `cannot connect to ${call.url.host} within 3 s`, AbortSignal.any([stop, timers.signal])))
       void limit(totalMs, `${call.url.host} did not finish its answer within 10 s`, timers.signal)
       request.once('error', give)
       request.once('response', (response) => {

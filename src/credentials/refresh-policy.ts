@@ -18,8 +18,7 @@ const patience = 3
  * The instant, by the boot clock, at which a refresh starts: half of the life, less up to a tenth. A one-hour
  * session is renewed with 30 to 36 minutes left, above the widest window of any SDK (botocore's 25).
  */
-export const refreshAt = ({ obtainedAt, deadline }: Life, random: () => number): number =>
-  obtainedAt + (deadline - obtainedAt) * (0.5 - 0.1 * random())
+export const refreshAt = ({ obtainedAt, deadline }: Life, random: () => number): number => obtainedAt + (deadline - obtainedAt) * (0.5 - 0.1 * random())
 
 /** Whether credentials may still be given out. */
 export const isAlive = ({ deadline }: { readonly deadline: number }, bootNow: number): boolean => bootNow < deadline

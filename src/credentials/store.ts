@@ -108,8 +108,7 @@ export function createStore(options: StoreOptions): Store {
     for (;;) {
       const { current } = state
       if (!('credentials' in current)) await state.next(current, signal)
-      else if (isAlive(current.credentials, clock.boot()))
-        await nextWithin(state, current, current.credentials.deadline - clock.boot(), clock, signal)
+      else if (isAlive(current.credentials, clock.boot())) await nextWithin(state, current, current.credentials.deadline - clock.boot(), clock, signal)
       else {
         emit({ type: 'credentials.expired', profile })
         set({ status: 'expired', since: clock.now(), ...(current.failure === undefined ? {} : { failure: current.failure }) })

@@ -95,10 +95,8 @@ export function assembleProfile(
 }
 
 /** The method's name in metrics and events. */
-export const methodLabel = ({ method }: ProfileConfig): 'rolesanywhere' | 'webidentity' =>
-  method.kind === 'roles_anywhere' ? 'rolesanywhere' : 'webidentity'
+export const methodLabel = ({ method }: ProfileConfig): 'rolesanywhere' | 'webidentity' => (method.kind === 'roles_anywhere' ? 'rolesanywhere' : 'webidentity')
 
 /** Whether an identity's X.509 stream has a reader: an exchange, or the wish to hear of a withdrawal. */
 export const needsX509 = (config: Config, identity: string): boolean =>
-  config.onIdentityWithdrawn === 'drop' ||
-  config.profiles.some((profile) => profile.identity === identity && profile.method.kind === 'roles_anywhere')
+  config.onIdentityWithdrawn === 'drop' || config.profiles.some((profile) => profile.identity === identity && profile.method.kind === 'roles_anywhere')

@@ -56,8 +56,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   const systemd = createSystemd({ env, health: health.health, clock })
   const log = (of: Config) => events.subscribe(createLog({ ...of.log, clock, write: options.writeLog }))
   let unlog = log(config)
-  for (const listener of [health.listener, metrics.listener, systemd?.listener, options.listener])
-    if (listener !== undefined) events.subscribe(listener)
+  for (const listener of [health.listener, metrics.listener, systemd?.listener, options.listener]) if (listener !== undefined) events.subscribe(listener)
   emit({ type: 'daemon.starting', version: options.version, commit: options.commit, pid: process.pid })
 
   const parts = createParts({ clock, random, emit })

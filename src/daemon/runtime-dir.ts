@@ -63,12 +63,7 @@ export async function consumerToken(directory: string, consumer: ConsumerConfig,
 export const imdsKey = (directory: string): Promise<Buffer> =>
   write(directory, join(directory, 'imds.key'), { mode: 0o600 }, (found) => (found?.length === keyBytes ? found : randomBytes(keyBytes)))
 
-async function write(
-  directory: string,
-  path: string,
-  rights: { mode: number } & Owner,
-  choose: (found: Buffer | undefined) => Buffer,
-): Promise<Buffer> {
+async function write(directory: string, path: string, rights: { mode: number } & Owner, choose: (found: Buffer | undefined) => Buffer): Promise<Buffer> {
   try {
     const bytes = choose(await reuse(directory, path))
     await writeFileAtomic(path, bytes, rights)
@@ -96,9 +91,7 @@ function lookUp(wanted: string | undefined, database: string, what: string): num
     .find((one) => one.split(':')[0] === wanted)
   const id = Number(line?.split(':')[2] ?? Number.NaN)
   if (Number.isNaN(id))
-    throw failure('config_invalid', `${what}: there is no ${JSON.stringify(wanted)} in ${database}`, {
-      remedy: 'Use a name of this machine or a number.',
-    })
+    throw failure('config_invalid', `${what}: there is no ${JSON.stringify(wanted)} in ${database}`, { remedy: 'Use a name of this machine or a number.' })
   return id
 }
 

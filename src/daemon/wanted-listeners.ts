@@ -75,11 +75,7 @@ export function telemetryListeners(config: Config, deps: ListenerDeps): WantedLi
   ]
   if (metrics !== undefined) {
     const hosts = hostRule(metrics.listen.host, metrics.hostNames, true)
-    wanted.push({
-      name: 'metrics',
-      at: tcp(metrics.listen, false),
-      handler: () => createProbesHandler({ hosts, health: deps.health, metrics: deps.metrics }),
-    })
+    wanted.push({ name: 'metrics', at: tcp(metrics.listen, false), handler: () => createProbesHandler({ hosts, health: deps.health, metrics: deps.metrics }) })
   }
   if (status !== undefined) {
     const hosts = hostRule(status.listen.host, [])
@@ -147,12 +143,7 @@ function consumerSocket(config: Config, { config: consumer, owner }: Consumer, d
 }
 
 /** What points an SDK at a consumer's profile. No secret: the token stays in its file. */
-function consumerEnvironment(
-  config: Config,
-  consumer: ConsumerConfig,
-  profile: ProfileView,
-  open: ReadonlyMap<string, OpenListener>,
-): Record<string, string> {
+function consumerEnvironment(config: Config, consumer: ConsumerConfig, profile: ProfileView, open: ReadonlyMap<string, OpenListener>): Record<string, string> {
   const path = consumer.profiles.length === 1 ? '/v1/credentials' : `/v1/credentials/${profile.name}`
   const endpoint = open.get('container')
   const metadata = open.get(`imds ${profile.name}`)

@@ -143,8 +143,7 @@ export function createAgentService(state: AgentState): AgentService {
       FetchJWTBundles: streaming('jwtBundles', 'FetchJWTBundles'),
       FetchJWTSVID: unary('FetchJWTSVID', async (request: JwtRequestMessage) => {
         if (!request.audience.some((one) => one !== '')) throw invalid('audience must be specified')
-        if (request.spiffe_id !== '' && !request.spiffe_id.startsWith('spiffe://'))
-          throw invalid('invalid requested SPIFFE ID: scheme is missing or invalid')
+        if (request.spiffe_id !== '' && !request.spiffe_id.startsWith('spiffe://')) throw invalid('invalid requested SPIFFE ID: scheme is missing or invalid')
         const svids = await state.jwtSvids(request)
         if (svids.length === 0) throw noIdentity
         return { svids }

@@ -47,8 +47,7 @@ async function listenTcp(server: Server, address: string): Promise<string> {
 async function listenUnix(server: Server, address: string): Promise<string> {
   const path = /^unix:(?:\/\/)?(\/[^/].*)$/.exec(address)?.[1]
   if (path === undefined) throw new Error(`${address} is no address of a dev agent: use unix:///absolute/path or tcp://127.0.0.1:0`)
-  if (Buffer.byteLength(path) > longestPath)
-    throw new Error(`the socket path ${path} is longer than ${longestPath} bytes, which no socket address can hold`)
+  if (Buffer.byteLength(path) > longestPath) throw new Error(`the socket path ${path} is longer than ${longestPath} bytes, which no socket address can hold`)
   await mkdir(dirname(path), { recursive: true, mode: 0o700 })
   await removeStale(path)
   await listening(server, () => {

@@ -52,21 +52,13 @@ export interface Agent {
 
 /** Starts the agent; every matching entry is served to every caller, since its socket lets in its owner only. */
 export async function startAgent(options: AgentOptions): Promise<Agent> {
-  if (process.env['NODE_ENV'] === 'production')
-    throw new Error('the dev agent gives identities to any caller: it does not run with NODE_ENV=production')
+  if (process.env['NODE_ENV'] === 'production') throw new Error('the dev agent gives identities to any caller: it does not run with NODE_ENV=production')
   const { authority, clock, random = Math.random } = options
   const behaviour = createCell<Behaviour>('serve')
   const federated = new Map<string, Foreign>()
   const calls: AgentCall[] = []
   const jwts = createJwtSvids({ authority, clock, issuer: options.jwtIssuer, algorithm: options.jwtAlgorithm, random })
-  const entries = createEntries({
-    authority,
-    clock,
-    random,
-    x509TtlSeconds: options.x509TtlSeconds,
-    held: holding(behaviour),
-    changed: () => service.push(),
-  })
+  const entries = createEntries({ authority, clock, random, x509TtlSeconds: options.x509TtlSeconds, held: holding(behaviour), changed: () => service.push() })
 
   const state = createAgentState({ ...options, behaviour, entries, federated, jwts, calls })
   const service = createAgentService(state)

@@ -133,9 +133,7 @@ const generate = promisify(generateKeyPair)
 /** Makes a private key. */
 export async function createKey(type: KeyType): Promise<KeyObject> {
   const pair =
-    type === 'rsa-2048'
-      ? await generate('rsa', { modulusLength: 2048 })
-      : await generate('ec', { namedCurve: type === 'ec-p384' ? 'P-384' : 'P-256' })
+    type === 'rsa-2048' ? await generate('rsa', { modulusLength: 2048 }) : await generate('ec', { namedCurve: type === 'ec-p384' ? 'P-384' : 'P-256' })
   return pair.privateKey
 }
 
@@ -204,5 +202,4 @@ async function issueX509(signing: SigningAuthority, request: X509Request, clock:
   return { chain: [leaf, ...signing.intermediates], key: key.export({ type: 'pkcs8', format: 'der' }), notBefore, notAfter }
 }
 
-const toPem = (raw: Buffer): string =>
-  `-----BEGIN CERTIFICATE-----\n${raw.toString('base64').replace(/.{64}(?=.)/g, '$&\n')}\n-----END CERTIFICATE-----\n`
+const toPem = (raw: Buffer): string => `-----BEGIN CERTIFICATE-----\n${raw.toString('base64').replace(/.{64}(?=.)/g, '$&\n')}\n-----END CERTIFICATE-----\n`

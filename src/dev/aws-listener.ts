@@ -166,10 +166,5 @@ export const isRolesAnywhere = ({ path }: AwsRequest): boolean => path.endsWith(
 /** Each service words a refusal in its own protocol. */
 const errorReply = (request: AwsRequest, error: AwsError): Reply =>
   isRolesAnywhere(request)
-    ? {
-        status: error.status,
-        type: 'application/json',
-        body: JSON.stringify({ message: error.message }),
-        headers: { 'X-Amzn-ErrorType': error.code },
-      }
+    ? { status: error.status, type: 'application/json', body: JSON.stringify({ message: error.message }), headers: { 'X-Amzn-ErrorType': error.code } }
     : { status: error.status, type: 'text/xml', body: errorXml(error) }

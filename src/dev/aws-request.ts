@@ -26,8 +26,7 @@ export interface AwsError extends Error {
   readonly detail: string | undefined
 }
 
-export const refuse = (status: number, code: string, message: string, detail?: string): AwsError =>
-  Object.assign(new Error(message), { status, code, detail })
+export const refuse = (status: number, code: string, message: string, detail?: string): AwsError => Object.assign(new Error(message), { status, code, detail })
 
 export const isAwsError = (error: unknown): error is AwsError => error instanceof Error && 'status' in error && 'code' in error && 'detail' in error
 

@@ -65,8 +65,7 @@ export async function createSession(request: AwsRequest, facts: RequestFacts, no
   const wanted = readBody(request)
   if (wanted.roleSessionName !== undefined && !profile.acceptRoleSessionName) throw denied('Not authorized to set roleSessionName')
   const durationSeconds = Math.min(profile.durationSeconds ?? 3600, wanted.durationSeconds ?? 43_200)
-  if (durationSeconds > (role.maxSessionSeconds ?? 3600))
-    throw invalid('The requested DurationSeconds exceeds the MaxSessionDuration set for this role.')
+  if (durationSeconds > (role.maxSessionSeconds ?? 3600)) throw invalid('The requested DurationSeconds exceeds the MaxSessionDuration set for this role.')
   const serial = leaf.x509.serialNumber.toLowerCase()
   const sessionName = wanted.roleSessionName ?? serial
   facts.sessionName = sessionName

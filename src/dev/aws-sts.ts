@@ -68,8 +68,7 @@ export async function assumeRole(request: AwsRequest, form: URLSearchParams, fac
   facts.roleArn = wanted.roleArn
   if (!options.roles.some((one) => one.roleArn === wanted.roleArn))
     throw refuse(403, 'AccessDenied', `User: ${caller.assumedRoleArn} is not authorized to perform: sts:AssumeRole on resource: ${wanted.roleArn}`)
-  if (wanted.durationSeconds > 3600)
-    throw validation('The requested DurationSeconds exceeds the 1 hour session limit for roles assumed by role chaining.')
+  if (wanted.durationSeconds > 3600) throw validation('The requested DurationSeconds exceeds the 1 hour session limit for roles assumed by role chaining.')
   facts.sessionName = wanted.sessionName
   return answer('AssumeRole', credentialsXml(await options.sessions.issue(wanted)))
 }
@@ -87,9 +86,7 @@ export function getCallerIdentity(request: AwsRequest, facts: RequestFacts, now:
 function lengthBetween(form: URLSearchParams, name: string, least: number, most: number): string {
   const value = form.get(name) ?? ''
   if (value.length < least || value.length > most)
-    throw validation(
-      `1 validation error detected: Value at '${name}' failed to satisfy constraint: Member must have length between ${least} and ${most}`,
-    )
+    throw validation(`1 validation error detected: Value at '${name}' failed to satisfy constraint: Member must have length between ${least} and ${most}`)
   return value
 }
 
@@ -143,8 +140,7 @@ async function verifyToken(token: string, now: number, providers: readonly OidcP
   return { subject: claims.sub ?? '', issuer: provider.issuer, audience }
 }
 
-const noKey =
-  "Couldn't retrieve verification key from your identity provider, please reference AssumeRoleWithWebIdentity documentation for requirements"
+const noKey = "Couldn't retrieve verification key from your identity provider, please reference AssumeRoleWithWebIdentity documentation for requirements"
 const badSignature = 'The ID Token provided could not be validated: its signature is invalid'
 
 function unpack(token: string) {

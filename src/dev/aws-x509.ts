@@ -54,8 +54,7 @@ export function verifyPath(leaf: ReadCertificate, chain: readonly ReadCertificat
     const { validFromDate, validToDate } = current.x509
     if (now < validFromDate.getTime()) throw untrusted(`not valid before ${validFromDate.toISOString()}`)
     if (now > validToDate.getTime()) throw untrusted(`expired at ${validToDate.toISOString()}`)
-    if (current !== leaf && !(current.facts.ca && current.facts.keyUsage?.has('keyCertSign')))
-      throw untrusted('a certificate of the chain is not a CA')
+    if (current !== leaf && !(current.facts.ca && current.facts.keyUsage?.has('keyCertSign'))) throw untrusted('a certificate of the chain is not a CA')
     const signedBy = (issuer: ReadCertificate) => current.x509.issuer === issuer.x509.subject && current.x509.verify(issuer.x509.publicKey)
     const root = anchors.find(signedBy)
     if (root) {

@@ -58,8 +58,7 @@ async function perform(options: DemoOptions, story: Story, bundle: string, print
   let paste: readonly string[] = []
   const startedAt = Date.now()
   const terminal = print === undefined ? openTerminal(() => draw()) : undefined
-  const draw = () =>
-    terminal?.draw(render({ now: Date.now(), startedAt, options, story, status, paste, folder, keys }, terminal.columns, terminal.rows))
+  const draw = () => terminal?.draw(render({ now: Date.now(), startedAt, options, story, status, paste, folder, keys }, terminal.columns, terminal.rows))
   const keys = readKeys((key) => {
     if (key === 'q' || key === '\x03') finish('person')
     else if (key === 'a' || key === 'i') switches.turn(key === 'a' ? 'agent' : 'AWS').then(draw, (error) => finish(errorText(error)))
@@ -99,8 +98,7 @@ function endings({ forMs }: DemoOptions): { over: AbortController; finish: (endi
   const over = new AbortController()
   const finish = (ending: string) => over.abort(ending)
   // A second one does not wait; the guard still cleans up.
-  for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT'] as const)
-    process.on(name, () => (over.signal.aborted ? process.exit(1) : finish('person')))
+  for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT'] as const) process.on(name, () => (over.signal.aborted ? process.exit(1) : finish('person')))
   process.stdout.on('error', () => finish('person'))
   if (forMs !== undefined) setTimeout(() => finish('time'), forMs)
   return { over, finish }

@@ -89,10 +89,7 @@ function credentials({ now, story, status, options }: View, columns: number): Li
       const { endsAt, retryAt } = story.profiles[name]
       if (endsAt === 0) return row(name, ['none yet', 'dim'])
       const key = report?.accessKeyId === undefined ? '' : `key ${tail(report.accessKeyId)}`
-      return row(name, [key.padEnd(13)], ...life(endsAt - now, options.sessionSeconds, 'end', columns), plan(report, retryAt, now), [
-        profiles[name],
-        'dim',
-      ])
+      return row(name, [key.padEnd(13)], ...life(endsAt - now, options.sessionSeconds, 'end', columns), plan(report, retryAt, now), [profiles[name], 'dim'])
     }),
   ]
 }

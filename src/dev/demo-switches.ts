@@ -20,14 +20,7 @@ export function startSwitches(world: World, lifetimes: { x509TtlSeconds: number;
   agent.updateEntry('web', { dnsNames })
   // The same authority, so that AWS goes on trusting what the next agent issues.
   const nextAgent = () =>
-    startAgent({
-      address: socket,
-      authority,
-      clock: systemClock,
-      ...lifetimes,
-      jwtIssuer: issuer,
-      entries: [{ id: 'web', spiffeId, hint: 'web', dnsNames }],
-    })
+    startAgent({ address: socket, authority, clock: systemClock, ...lifetimes, jwtIssuer: issuer, entries: [{ id: 'web', spiffeId, hint: 'web', dnsNames }] })
 
   async function turn(part: Part): Promise<void> {
     const here = story.away[part] === undefined

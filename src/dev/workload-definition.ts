@@ -61,9 +61,7 @@ export interface WireStruct {
 }
 
 /** A JSON object as google.protobuf.Struct. */
-export const toStruct = (json: object): WireStruct => ({
-  fields: Object.fromEntries(Object.entries(json).map(([name, value]) => [name, toValue(value)])),
-})
+export const toStruct = (json: object): WireStruct => ({ fields: Object.fromEntries(Object.entries(json).map(([name, value]) => [name, toValue(value)])) })
 
 function toValue(json: unknown): WireValue {
   if (typeof json === 'number') return { numberValue: json }

@@ -78,10 +78,7 @@ export function createConsumerHandler(options: ConsumerSocketOptions): Handler {
     }
     if (what === 'environment') return { answer: json(200, options.environment(profile)), profile: profile.name }
     if (what === 'ready')
-      return {
-        answer: usable(profile.state.current, clock.boot()) === undefined ? unavailable(profile) : json(200, { ready: true }),
-        profile: profile.name,
-      }
+      return { answer: usable(profile.state.current, clock.boot()) === undefined ? unavailable(profile) : json(200, { ready: true }), profile: profile.name }
     return { answer: jsonError(404, 'NotFound', 'no such path') }
   }
 

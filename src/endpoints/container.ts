@@ -39,8 +39,7 @@ export function createContainerHandler(options: ContainerOptions): Handler {
     const consumer = find(consumers, request.headers.authorization)
     if (consumer === undefined) return unauthenticated(request.headers.authorization)
     const asked = path.slice(base.length + 1)
-    const profile =
-      asked === '' ? (consumer.profiles.length === 1 ? consumer.profiles[0] : undefined) : consumer.profiles.find(({ name }) => name === asked)
+    const profile = asked === '' ? (consumer.profiles.length === 1 ? consumer.profiles[0] : undefined) : consumer.profiles.find(({ name }) => name === asked)
     if (profile === undefined) return unauthorized(asked, consumer)
     const body = document(profile, 'container', clock)
     const who = { consumer: consumer.name, profile: profile.name }

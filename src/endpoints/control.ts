@@ -20,8 +20,7 @@ export function createControlHandler(status: () => StatusReport, commands: Comma
     if (action === 'reload') return json(200, await commands.reload())
     if (action === 'refresh') {
       const results = await commands.refresh(argument)
-      if (results.length === 0)
-        return json(404, { code: 'usage', message: `there is no profile ${argument}`, remedy: 'svidecar status lists the profiles.' })
+      if (results.length === 0) return json(404, { code: 'usage', message: `there is no profile ${argument}`, remedy: 'svidecar status lists the profiles.' })
       return json(200, { profiles: results.map(({ profile, ok, failure }) => ({ profile, ok, ...told(failure) })) })
     }
     return json(404, { code: 'usage', message: 'no such command', remedy: '' })
@@ -30,8 +29,7 @@ export function createControlHandler(status: () => StatusReport, commands: Comma
     const refused = guardCredentials(request, undefined)
     if (refused !== undefined) return json(refused.status, { code: 'usage', message: refused.reason, remedy: '' })
     const [, action, argument, ...more] = (cleanPath(request.path) ?? '').split('/')
-    if (more.length > 0 || (argument !== undefined && action !== 'refresh'))
-      return json(404, { code: 'usage', message: 'no such command', remedy: '' })
+    if (more.length > 0 || (argument !== undefined && action !== 'refresh')) return json(404, { code: 'usage', message: 'no such command', remedy: '' })
     if (request.method === 'GET' && action === 'status') return json(200, status())
     try {
       return request.method === 'POST' ? await command(action, argument) : json(405, { code: 'usage', message: 'use POST', remedy: '' })

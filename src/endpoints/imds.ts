@@ -40,11 +40,7 @@ export function createImdsHandler(options: ImdsOptions): Handler {
   async function credentials(): Promise<Answer> {
     const end = clock.boot() + holdMs
     let body = document(profile, 'imds', clock)
-    for (
-      let left = holdMs;
-      body === undefined && left > 0 && profile.state.current.status === 'empty' && !options.signal.aborted;
-      left = end - clock.boot()
-    ) {
+    for (let left = holdMs; body === undefined && left > 0 && profile.state.current.status === 'empty' && !options.signal.aborted; left = end - clock.boot()) {
       await nextWithin(profile.state, profile.state.current, left, clock, options.signal).catch(() => {})
       body = document(profile, 'imds', clock)
     }
@@ -58,11 +54,7 @@ export function createImdsHandler(options: ImdsOptions): Handler {
     if (path === `${metadata}placement/availability-zone`) return zone === undefined ? empty(404) : text(200, zone)
     if (path === '/latest/dynamic/instance-identity/document')
       return jsonAnswer(
-        JSON.stringify({
-          region: profile.region,
-          accountId: profile.roleArn.split(':')[4],
-          ...(zone === undefined ? {} : { availabilityZone: zone }),
-        }),
+        JSON.stringify({ region: profile.region, accountId: profile.roleArn.split(':')[4], ...(zone === undefined ? {} : { availabilityZone: zone }) }),
       )
     if (path === `${metadata}iam/info`) return info()
     return empty(404)

@@ -63,8 +63,7 @@ export async function listen(name: string, at: ListenAt, first: Handler, clock: 
   }
   try {
     if (at.kind === 'unix') {
-      if (Buffer.byteLength(at.path) > longestSocketPath)
-        throw new Error(`it is longer than the ${longestSocketPath} bytes that a socket's name may have`)
+      if (Buffer.byteLength(at.path) > longestSocketPath) throw new Error(`it is longer than the ${longestSocketPath} bytes that a socket's name may have`)
       await removeStale(at.path)
       await app.listen({ path: at.path })
       await setRights(at)
@@ -115,8 +114,7 @@ function createApp(handle: Handler, closing: () => boolean): FastifyInstance {
     // What the parser refuses is answered without a body: some SDKs take the text of an error for a role's name.
     clientErrorHandler(error, socket) {
       const status =
-        { HPE_HEADER_OVERFLOW: '431 Request Header Fields Too Large', ERR_HTTP_REQUEST_TIMEOUT: '408 Request Timeout' }[error.code] ??
-        '400 Bad Request'
+        { HPE_HEADER_OVERFLOW: '431 Request Header Fields Too Large', ERR_HTTP_REQUEST_TIMEOUT: '408 Request Timeout' }[error.code] ?? '400 Bad Request'
       if (socket.writable) socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`)
     },
     // The router would decode and normalise paths before anybody could refuse them, so it sees one path only.

@@ -54,9 +54,7 @@ export function lintX509(svid: X509Svid): readonly Finding[] {
       ? [fatal('key_type', `its key is ${key}; svidecar signs with RSA, P-256 and P-384. Set the agent's workload_x509_svid_key_type`)]
       : []),
     ...(leafFacts.version === 3 ? [] : [fatal('version', `its certificate is X.509 version ${leafFacts.version} instead of 3`)]),
-    ...(strongSignatures.has(leafFacts.signatureAlgorithm)
-      ? []
-      : [fatal('signature', 'its certificate is signed with something weaker than SHA-256')]),
+    ...(strongSignatures.has(leafFacts.signatureAlgorithm) ? [] : [fatal('signature', 'its certificate is signed with something weaker than SHA-256')]),
     ...(svid.intermediates.length > maxChain
       ? [fatal('chain_length', `it comes with ${svid.intermediates.length} intermediates and Roles Anywhere takes ${maxChain}`)]
       : []),
@@ -81,18 +79,11 @@ export function lintToken(token: IdentityToken): readonly Finding[] {
   return [
     ...(issuer === undefined ? [fatal('no_issuer', 'it has no issuer claim, which STS requires. Set jwt_issuer on the SPIRE server')] : []),
     ...(issuer !== undefined && !/^https:\/\/[^?#]+$/.test(issuer)
-      ? [
-          fatal(
-            'issuer',
-            `its issuer ${JSON.stringify(issuer)} is not an https URL without query and fragment. Correct jwt_issuer on the SPIRE server`,
-          ),
-        ]
+      ? [fatal('issuer', `its issuer ${JSON.stringify(issuer)} is not an https URL without query and fragment. Correct jwt_issuer on the SPIRE server`)]
       : []),
     ...(/^(RS|ES)(256|384|512)$/.test(token.algorithm)
       ? []
-      : [
-          fatal('algorithm', `it is signed with ${token.algorithm}, and STS takes RS and ES 256 to 512 only. Change the SPIRE server's jwt_key_type`),
-        ]),
+      : [fatal('algorithm', `it is signed with ${token.algorithm}, and STS takes RS and ES 256 to 512 only. Change the SPIRE server's jwt_key_type`)]),
     ...(token.issuedAt === undefined ? [fatal('no_issued_at', 'it has no iat claim, which STS requires')] : []),
     ...([token.issuedAt ?? 0, token.expiresAt].every((ms) => Number.isInteger(ms / 1000))
       ? []

@@ -128,9 +128,7 @@ function refusal(reply: Reply, skew: Skew, facts: Record<string, string | number
 
 function accept(reply: Reply, options: RolesAnywhereOptions, { clock }: ExchangeContext): Credentials {
   const set = json(reply.body)['credentialSet']
-  const first = (Array.isArray(set) ? set[0] : undefined) as
-    | { credentials?: Record<string, unknown>; assumedRoleUser?: Record<string, unknown> }
-    | undefined
+  const first = (Array.isArray(set) ? set[0] : undefined) as { credentials?: Record<string, unknown>; assumedRoleUser?: Record<string, unknown> } | undefined
   const { accessKeyId, secretAccessKey, sessionToken, expiration } = first?.credentials ?? {}
   return acceptCredentials(
     { accessKeyId, secretAccessKey, sessionToken, expiration, assumedRoleArn: first?.assumedRoleUser?.['arn'], roleArn: options.role.text },

@@ -61,9 +61,7 @@ export function webIdentity(source: JwtSource, context: ExchangeContext, options
     const unsuitable = lintFailure(`the JWT-SVID ${token.subject}`, lintToken(token))
     if (unsuitable !== undefined) throw unsuitable
     if (server.skewSeconds !== undefined && token.expiresAt <= server.now())
-      throw failure('jwt_svid_expired', `the agent gave a JWT-SVID of ${token.subject} that expired at ${new Date(token.expiresAt).toISOString()}`, {
-        facts,
-      })
+      throw failure('jwt_svid_expired', `the agent gave a JWT-SVID of ${token.subject} that expired at ${new Date(token.expiresAt).toISOString()}`, { facts })
     // Loaded on first use: a Roles Anywhere daemon never pays for it.
     const { fromWebToken } = await import('./sdk.ts')
     const session = options.sessionName ?? sessionName(token.subject)

@@ -40,10 +40,7 @@ export function createChoice(wanted: Wanted, warn: (code: string, message: strin
     warn(code, message)
   }
   const wish = (): string => {
-    const wishes = [
-      wanted.spiffeId === undefined ? '' : `spiffe_id ${wanted.spiffeId}`,
-      wanted.hint === undefined ? '' : `hint ${JSON.stringify(wanted.hint)}`,
-    ]
+    const wishes = [wanted.spiffeId === undefined ? '' : `spiffe_id ${wanted.spiffeId}`, wanted.hint === undefined ? '' : `hint ${JSON.stringify(wanted.hint)}`]
     return wishes.filter(Boolean).join(' and ') || (chosen === undefined ? 'any identity' : `the identity ${chosen} chosen at first`)
   }
   return {

@@ -60,11 +60,7 @@ export function registrationCommand(facts: ProcessFacts, spiffeId: string | unde
   const unit = /\/([^/\n]+\.service)(?:\/|$)/m.exec(facts.cgroup)?.[1]
   const selectors =
     facts.kubernetes === undefined
-      ? [
-          ...(unit === undefined ? [] : [`systemd:id:${unit}`]),
-          ...(facts.uid === undefined ? [] : [`unix:uid:${facts.uid}`]),
-          `unix:path:${facts.executable}`,
-        ]
+      ? [...(unit === undefined ? [] : [`systemd:id:${unit}`]), ...(facts.uid === undefined ? [] : [`unix:uid:${facts.uid}`]), `unix:path:${facts.executable}`]
       : [`k8s:ns:${facts.kubernetes.namespace}`, `k8s:sa:${facts.kubernetes.serviceAccount}`, 'k8s:container-name:svidecar']
   const words = [
     '-parentID',

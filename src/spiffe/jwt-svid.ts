@@ -47,8 +47,7 @@ export function parseJwtSvid(message: JwtSvidMessage): JwtSvid {
     const claims = decode(parts[1])
     const algorithm = text(header['alg']) ?? ''
     if (!algorithms.test(algorithm)) throw new Error(`its algorithm ${JSON.stringify(algorithm.slice(0, 20))} is not allowed (JWT-SVID 2.1)`)
-    if (header['typ'] !== undefined && header['typ'] !== 'JWT' && header['typ'] !== 'JOSE')
-      throw new Error('its type is neither JWT nor JOSE (JWT-SVID 2.3)')
+    if (header['typ'] !== undefined && header['typ'] !== 'JWT' && header['typ'] !== 'JOSE') throw new Error('its type is neither JWT nor JOSE (JWT-SVID 2.3)')
     const spiffeId = parseSpiffeId(text(claims['sub']) ?? '')
     if (spiffeId !== message.spiffe_id) throw new Error(`it belongs to ${spiffeId.slice(0, 300)}`)
     const audience = (Array.isArray(claims['aud']) ? claims['aud'] : [claims['aud']]).filter((one): one is string => typeof one === 'string')

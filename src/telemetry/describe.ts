@@ -32,11 +32,7 @@ const describers: Describers = {
     `configuration loaded from ${event.origin}`,
     { origin: event.origin, profiles: event.profiles.map((profile) => profile.name) },
   ],
-  'config.reload_failed': (event) => [
-    'error',
-    `the configuration was not reloaded and nothing has changed: ${sentence(event.failure)}`,
-    failed(event.failure),
-  ],
+  'config.reload_failed': (event) => ['error', `the configuration was not reloaded and nothing has changed: ${sentence(event.failure)}`, failed(event.failure)],
   'listener.opened': (event) => ['info', `${event.listener} listens on ${event.address}`, { listener: event.listener, address: event.address }],
   'listener.closed': (event) => ['info', `${event.listener} closed`, { listener: event.listener }],
   'listener.refused': (event) => [
@@ -115,11 +111,7 @@ const describers: Describers = {
     { profile: event.profile, access_key_id: event.accessKeyId, role_arn: event.roleArn, expires: iso(event.expiresAt) },
   ],
   'credentials.stale': (event) => ['debug', `profile ${event.profile}: time to refresh`, { profile: event.profile }],
-  'credentials.expired': (event) => [
-    'error',
-    `profile ${event.profile}: the credentials have expired and nothing is served`,
-    { profile: event.profile },
-  ],
+  'credentials.expired': (event) => ['error', `profile ${event.profile}: the credentials have expired and nothing is served`, { profile: event.profile }],
   'credentials.dropped': (event) => [
     'error',
     `profile ${event.profile}: credentials dropped, as on_identity_withdrawn says: ${event.failure.message}`,

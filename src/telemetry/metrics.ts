@@ -45,13 +45,7 @@ export function createMetrics(): Metrics {
   const usable = gauge('credential_usable', '1 while the profile has credentials to serve.', 'profile')
   const successes = counter('exchange_success_total', 'Exchanges that gave credentials.', 'profile', 'method')
   const failures = counter('exchange_failures_total', 'Exchanges that failed, by the code of docs/errors.md.', 'profile', 'method', 'reason')
-  const duration = histogram(
-    'exchange_duration_seconds',
-    'Time of an exchange, the wait for its identity included.',
-    attemptBuckets,
-    'profile',
-    'method',
-  )
+  const duration = histogram('exchange_duration_seconds', 'Time of an exchange, the wait for its identity included.', attemptBuckets, 'profile', 'method')
   const skew = gauge('clock_skew_seconds', "AWS's clock less this machine's, as the last reply said.", 'profile')
   const served = counter('served_requests_total', 'Answers to requests for credentials.', 'endpoint', 'code')
   const servedDuration = histogram('served_request_duration_seconds', 'Time of an answer.', answerBuckets, 'endpoint')

@@ -26,9 +26,7 @@ export function createSystemd({ env, health, clock }: SystemdOptions): Systemd |
   const notify = (...words: string[]) => {
     queue = queue.then(
       () =>
-        new Promise((resolve) =>
-          execFile('systemd-notify', words, { env: { NOTIFY_SOCKET: socket, PATH: env['PATH'] ?? '/usr/bin:/bin' } }, () => resolve()),
-        ),
+        new Promise((resolve) => execFile('systemd-notify', words, { env: { NOTIFY_SOCKET: socket, PATH: env['PATH'] ?? '/usr/bin:/bin' } }, () => resolve())),
     )
   }
   let ready = false

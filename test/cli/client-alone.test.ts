@@ -64,14 +64,7 @@ test('several consumers: which one has to be said, and the choices are named', a
 
 test('what is told of a profile that is waited for is about that profile, whatever else is wrong', async (t) => {
   const directory = await folder(t)
-  const problem = (subject: string): Problem => ({
-    subject,
-    code: 'network',
-    message: `${subject} is away`,
-    remedy: '',
-    since: emptyReport.now,
-    runbook: '',
-  })
+  const problem = (subject: string): Problem => ({ subject, code: 'network', message: `${subject} is away`, remedy: '', since: emptyReport.now, runbook: '' })
   const profile = (name: string): ProfileReport => ({
     name,
     required: true,
@@ -81,11 +74,7 @@ test('what is told of a profile that is waited for is about that profile, whatev
     status: 'empty',
     exchanges: { succeeded: 0, failed: 1 },
   })
-  const report: StatusReport = {
-    ...emptyReport,
-    profiles: [profile('legacy'), profile('app')],
-    problems: [problem('profile legacy'), problem('profile app')],
-  }
+  const report: StatusReport = { ...emptyReport, profiles: [profile('legacy'), profile('app')], problems: [problem('profile legacy'), problem('profile app')] }
   const commands = { refresh: async () => [], reload: async () => ({ changed: [] }) }
   const control = await listen(
     'control',

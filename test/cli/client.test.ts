@@ -146,8 +146,7 @@ log: { format: json }
 
   test('exec beside a running daemon starts none: it points at that one, and passes on how the command ended', async (t) => {
     const seen = join(await folder(t), 'seen')
-    const exec = (...words: string[]) =>
-      call(['exec', '--consumer', 'app', ...at, '--', ...words], { AWS_ACCESS_KEY_ID: 'AKIAPOISON', PATH: '/usr/bin:/bin' })
+    const exec = (...words: string[]) => call(['exec', '--consumer', 'app', ...at, '--', ...words], { AWS_ACCESS_KEY_ID: 'AKIAPOISON', PATH: '/usr/bin:/bin' })
     const { status } = await exec('sh', '-c', `echo "$AWS_CONTAINER_CREDENTIALS_FULL_URI $AWS_ACCESS_KEY_ID." > ${seen}; exit 3`)
     assert.equal(status, 3)
     assert.equal(readFileSync(seen, 'utf8'), `http://${daemon.addressOf('container')}/v1/credentials .\n`)

@@ -115,11 +115,7 @@ describe('with a daemon of its own', { concurrency: true }, () => {
 
   test('a signal goes to the command, and the status says which one it died of', async (t) => {
     const { env, left } = await place(t)
-    const exec = start(
-      t,
-      ['exec', '--config', config, '--', 'sh', '-c', 'trap "echo told; exit 5" TERM; echo ready; while :; do sleep 0.05; done'],
-      env,
-    )
+    const exec = start(t, ['exec', '--config', config, '--', 'sh', '-c', 'trap "echo told; exit 5" TERM; echo ready; while :; do sleep 0.05; done'], env)
     await eventually('the command runs', () => exec.out.includes('ready'))
     exec.child.kill('SIGTERM')
     const { code, out } = await exec.ended
@@ -157,10 +153,7 @@ describe('without an agent', { concurrency: true }, () => {
     const directory = await folder(t)
     const temporary = join(directory, 'tmp')
     mkdirSync(temporary)
-    const config = await writeConfig(
-      directory,
-      `${identityAt(`unix://${directory}/agent.sock`)}profiles:\n${webProfile('app')}${webProfile('default')}`,
-    )
+    const config = await writeConfig(directory, `${identityAt(`unix://${directory}/agent.sock`)}profiles:\n${webProfile('app')}${webProfile('default')}`)
     return { config, env: { TMPDIR: temporary }, left: () => readdirSync(temporary) }
   }
 

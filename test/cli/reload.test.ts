@@ -20,10 +20,7 @@ runtime_dir: ${directory}/run
 log: { format: json }
 ${more}`
 
-const two: Parts = {
-  profiles: webProfile('app') + webProfile('reports'),
-  consumers: '  app: { profiles: [app] }\n  web: { profiles: [app, reports] }\n',
-}
+const two: Parts = { profiles: webProfile('app') + webProfile('reports'), consumers: '  app: { profiles: [app] }\n  web: { profiles: [app, reports] }\n' }
 
 test('SIGHUP applies a right file and survives a wrong one; the reload command says what happened', async (t) => {
   const directory = await folder(t)
@@ -31,8 +28,7 @@ test('SIGHUP applies a right file and survives a wrong one; the reload command s
   const daemon = await startDaemon(t, ['--config', await writeConfig(directory, config(directory))])
   const port = Number(daemon.addressOf('container').split(':')[1])
   const tokenOf = (name: string) => readFileSync(join(directory, `run/${name}.token`), 'utf8')
-  const asks = async (name: string, profile: string) =>
-    (await ask(port, head(`GET /v1/credentials/${profile}`, { Authorization: tokenOf(name) }))).status
+  const asks = async (name: string, profile: string) => (await ask(port, head(`GET /v1/credentials/${profile}`, { Authorization: tokenOf(name) }))).status
   const first = tokenOf('app')
 
   await writeConfig(directory, config(directory).replace('[app]', '[ap]'))

@@ -16,10 +16,7 @@ runtime_dir: ${directory}/run
 log: { format: json }
 ${more}`
 
-async function lonelyDaemon(
-  t: TestContext,
-  more?: string,
-): Promise<{ directory: string; daemon: DaemonProcess; portOf: (listener: string) => number }> {
+async function lonelyDaemon(t: TestContext, more?: string): Promise<{ directory: string; daemon: DaemonProcess; portOf: (listener: string) => number }> {
   const directory = await folder(t)
   const daemon = await startDaemon(t, ['--config', await writeConfig(directory, lonely(directory, more))])
   return { directory, daemon, portOf: (listener) => Number(daemon.addressOf(listener).split(':')[1]) }
@@ -70,8 +67,7 @@ describe('without an agent', () => {
     for (const work of undo.toReversed()) await work()
   })
   const portOf = (listener: string) => Number(daemon.addressOf(listener).split(':')[1])
-  const credentials = () =>
-    ask(portOf('container'), head('GET /v1/credentials', { Authorization: readFileSync(join(directory, 'run/app.token'), 'utf8') }))
+  const credentials = () => ask(portOf('container'), head('GET /v1/credentials', { Authorization: readFileSync(join(directory, 'run/app.token'), 'utf8') }))
 
   test('the daemon lives: /livez is 200, /startupz and /readyz are 503', async () => {
     const statusOf = async (path: string) => (await ask(portOf('metrics'), head(`GET ${path}`))).status
@@ -132,10 +128,7 @@ test('SIGTERM ends it within a second also beside clients of every listener that
   const more = 'status_endpoint: { listen: 127.0.0.1:0 }\nimds_endpoints: [{ listen: 127.0.0.1:0, profile: app }]\n'
   const { directory, daemon, portOf } = await lonelyDaemon(t, more)
   t.after(hangUp)
-  const doors = [
-    ...['metrics', 'status', 'container', 'imds app'].map(portOf),
-    ...['control.sock', 'app.sock'].map((name) => join(directory, 'run', name)),
-  ]
+  const doors = [...['metrics', 'status', 'container', 'imds app'].map(portOf), ...['control.sock', 'app.sock'].map((name) => join(directory, 'run', name))]
   for (const door of doors) {
     const [silent, half, idle] = [talk(door), talk(door), talk(door)]
     half.send('GET /livez HT')

@@ -136,10 +136,7 @@ export async function startDaemon(t: TestContext, args: readonly string[], env?:
       limitMs,
     )
   }
-  await Promise.race([
-    logged({ event: 'daemon.listening' }),
-    program.ended.then(({ code, err }) => assert.fail(`the daemon ended with ${code}: ${err}`)),
-  ])
+  await Promise.race([logged({ event: 'daemon.listening' }), program.ended.then(({ code, err }) => assert.fail(`the daemon ended with ${code}: ${err}`))])
   return Object.defineProperties(program, {
     log: { get: lines },
     logged: { value: logged },

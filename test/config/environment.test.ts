@@ -25,10 +25,7 @@ test('three ARNs make Roles Anywhere, in the region of the trust anchor', async 
 test('a role and an audience make web identity, in AWS_REGION', async () => {
   const [profile] = (await load(web)).profiles
   assert.ok(profile?.method.kind === 'web_identity')
-  assert.deepEqual(
-    [profile.method.audience, profile.region, profile.endpoint],
-    ['sts.amazonaws.com', 'eu-west-1', 'https://sts.eu-west-1.amazonaws.com/'],
-  )
+  assert.deepEqual([profile.method.audience, profile.region, profile.endpoint], ['sts.amazonaws.com', 'eu-west-1', 'https://sts.eu-west-1.amazonaws.com/'])
 })
 
 test('either way there is one consumer named default, the container endpoint, the probes, and no IMDS', async () => {

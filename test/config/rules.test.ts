@@ -50,14 +50,7 @@ test('the public endpoints follow the partition', async () => {
 
 test('an endpoint is https; plain http only to loopback, unless it is said to be allowed', async () => {
   const endpoint = (url: string, more = '') => `region: eu-west-1\n    endpoint: "${url}"${more}`
-  for (const url of [
-    'https://sts.internal',
-    'https://10.0.0.1:8443/base',
-    'http://127.0.0.1:4566',
-    'http://localhost:1',
-    'http://[::1]:2',
-    'http://127.9.9.9',
-  ])
+  for (const url of ['https://sts.internal', 'https://10.0.0.1:8443/base', 'http://127.0.0.1:4566', 'http://localhost:1', 'http://[::1]:2', 'http://127.9.9.9'])
     assert.ok((await put('region: eu-west-1', endpoint(url))).profiles[0]?.endpoint.startsWith(url), url)
   for (const url of ['http://sts.internal', 'http://10.0.0.1', 'http://127.0.0.1.evil.example', 'http://localhost.evil.example', 'http://[::2]'])
     assert.match(await wrong('region: eu-west-1', endpoint(url)), /^10:15: profiles\.app\.endpoint: plain http .*allow_plaintext/, url)
@@ -131,15 +124,11 @@ test('exactly one way to the credentials of a profile', async () => {
   const way = `    roles_anywhere: { trust_anchor_arn: ${anchorArn}, profile_arn: ${profileArn}, role_arn: ${roleArn} }\n`
   const both = first(small, '    region: eu-west-1\n', way)
   assert.match((await mistakesOf(both)).join('\n'), /profiles\.app: say either roles_anywhere or web_identity, not both/)
-  assert.match(
-    (await mistakesOf('profiles: { app: { region: eu-west-1 } }', { SPIFFE_ENDPOINT_SOCKET: 'unix:///a' })).join('\n'),
-    /profiles\.app: say how/,
-  )
+  assert.match((await mistakesOf('profiles: { app: { region: eu-west-1 } }', { SPIFFE_ENDPOINT_SOCKET: 'unix:///a' })).join('\n'), /profiles\.app: say how/)
 })
 
 test('names are letters, digits, dashes and underscores, and control is taken', async () => {
-  for (const name of ['a', 'A-1_b', 'x'.repeat(63), '0'])
-    assert.equal((await put('consumers:\n  app:', `consumers:\n  "${name}":`)).consumers[0]?.name, name)
+  for (const name of ['a', 'A-1_b', 'x'.repeat(63), '0']) assert.equal((await put('consumers:\n  app:', `consumers:\n  "${name}":`)).consumers[0]?.name, name)
   for (const name of ['', '-a', '_a', 'a b', 'a/b', '..', 'a.sock', 'é', 'x'.repeat(64), 'a\\n', 'control'])
     assert.match(await wrong('consumers:\n  app:', `consumers:\n  "${name}":`), /^11:3: /, name)
 })
@@ -170,8 +159,7 @@ test('a mode is octal, and in quotes, because YAML reads 0440 as four hundred an
 })
 
 test('a mode that lets others write the token is refused: what they could have planted is made anew at every start', async () => {
-  for (const text of ['"0660"', '"0666"', '"0420"', '"0402"'])
-    assert.match(await wrong('profiles: [app]', mode(text)), /^13:11: consumers\.app\.mode: /, text)
+  for (const text of ['"0660"', '"0666"', '"0420"', '"0402"']) assert.match(await wrong('profiles: [app]', mode(text)), /^13:11: consumers\.app\.mode: /, text)
 })
 
 test('a private CA that cannot be read is a mistake with its path', async () => {

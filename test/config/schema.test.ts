@@ -42,8 +42,7 @@ test('every key has a type or its values', () => {
 })
 
 test('no object takes unknown keys', () => {
-  for (const [path, schema] of [['', root] as const, ...all])
-    if (schema.properties !== undefined) assert.equal(schema.additionalProperties, false, path)
+  for (const [path, schema] of [['', root] as const, ...all]) if (schema.properties !== undefined) assert.equal(schema.additionalProperties, false, path)
 })
 
 test('what must be there is said to be required', () => {

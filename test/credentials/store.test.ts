@@ -30,14 +30,7 @@ function setUp(exchange: (count: number, clock: FakeClock, signal: AbortSignal) 
   const events: Event[] = []
   let calls = 0
   const wrapped: Exchange = async (signal) => exchange(++calls, clock, signal)
-  const store = createStore({
-    profile: 'app',
-    method: 'rolesanywhere',
-    exchange: wrapped,
-    clock,
-    random: () => 0.5,
-    emit: (event) => events.push(event),
-  })
+  const store = createStore({ profile: 'app', method: 'rolesanywhere', exchange: wrapped, clock, random: () => 0.5, emit: (event) => events.push(event) })
   const running = start(store.run)
   return { clock, store, events, stop: () => running.stop(), calls: () => calls, keyId: () => usable(store.state.current, clock.boot())?.accessKeyId }
 }

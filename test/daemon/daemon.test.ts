@@ -123,19 +123,13 @@ for (const policy of ['keep', 'drop'] as const) {
       await refreshing
       assert.equal(stage.world.aws.requests.length, before, 'no exchange with an SVID that was taken away')
       stage.world.agent.addEntry({ id: 'web', spiffeId: stage.world.spiffeId, hint: 'web' })
-      await eventually(
-        'back without a restart',
-        async () => stage.daemon.status().identities[0]?.status === 'ready' && (await keyOf(stage)) !== undefined,
-      )
+      await eventually('back without a restart', async () => stage.daemon.status().identities[0]?.status === 'ready' && (await keyOf(stage)) !== undefined)
     }))
 }
 
 test('the agent away at the start is no end: everything answers, says why, and catches up', () =>
   onStage(
-    {
-      yaml: (world) =>
-        base(`  app: ${anywhere(world)}`).replace('profiles:', `identities: { default: { workload_api: "${world.socket}.late" } }\nprofiles:`),
-    },
+    { yaml: (world) => base(`  app: ${anywhere(world)}`).replace('profiles:', `identities: { default: { workload_api: "${world.socket}.late" } }\nprofiles:`) },
     async (stage) => {
       await eventually('the reason', () => /no such file/.test(stage.daemon.status().problems[0]?.message ?? ''))
       assert.equal((await stage.get('metrics', '/livez')).status, 200)

@@ -18,8 +18,7 @@ async function folder(t: TestContext, mode = 0o755): Promise<string> {
   return made
 }
 
-const tokenIn = async (directory: string, over?: Partial<ConsumerConfig>): Promise<string> =>
-  (await consumerToken(directory, consumer(over), {})).toString()
+const tokenIn = async (directory: string, over?: Partial<ConsumerConfig>): Promise<string> => (await consumerToken(directory, consumer(over), {})).toString()
 
 test('a token is 256 bits of URL-safe text in its file, without a newline', async (t) => {
   const directory = await folder(t)
@@ -95,17 +94,7 @@ test('a hard link keeps its bytes: the new token is a new file', async (t) => {
 test('what is no token of ours is replaced', async (t) => {
   const directory = await folder(t)
   const path = join(directory, 'app.token')
-  const wrong = [
-    '',
-    'short',
-    'A'.repeat(42),
-    'A'.repeat(44),
-    `${'A'.repeat(43)}\n`,
-    'A'.repeat(42) + '=',
-    'é'.repeat(43),
-    '\0'.repeat(43),
-    'A'.repeat(5_000),
-  ]
+  const wrong = ['', 'short', 'A'.repeat(42), 'A'.repeat(44), `${'A'.repeat(43)}\n`, 'A'.repeat(42) + '=', 'é'.repeat(43), '\0'.repeat(43), 'A'.repeat(5_000)]
   for (const text of wrong) {
     writeFileSync(path, text, { mode: 0o600 })
     chmodSync(path, 0o600)

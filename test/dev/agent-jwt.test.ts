@@ -59,8 +59,7 @@ test('answers for the SPIFFE ID that was asked for, and denies one it has not', 
 
 test('refuses an empty audience', async (t) => {
   const { fetch } = await setup(t)
-  for (const audience of [[], ['']])
-    await assert.rejects(fetch({ audience }), { code: status.INVALID_ARGUMENT, details: 'audience must be specified' })
+  for (const audience of [[], ['']]) await assert.rejects(fetch({ audience }), { code: status.INVALID_ARGUMENT, details: 'audience must be specified' })
   assert.equal((await fetch({ audience: ['x'] })).length, 2)
 })
 

@@ -75,8 +75,7 @@ test('listens on loopback TCP and tells the port, but on no other address', asyn
   assert.ok(await plainClient(t, agent.address).stream('FetchX509SVID').next())
   for (const address of ['tcp://0.0.0.0:0', 'tcp://[::]:0', 'tcp://192.0.2.1:0', 'tcp://localhost:0', 'tcp://127.0.0.1'])
     await assert.rejects(agentAt(t, address), /loopback only/)
-  for (const address of ['agent.sock', 'unix:agent.sock', 'unix://host/agent.sock'])
-    await assert.rejects(agentAt(t, address), /no address of a dev agent/)
+  for (const address of ['agent.sock', 'unix:agent.sock', 'unix://host/agent.sock']) await assert.rejects(agentAt(t, address), /no address of a dev agent/)
 })
 
 test('does not run in production', async (t) => {

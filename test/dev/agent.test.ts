@@ -37,10 +37,8 @@ async function setup(t: TestContext, options: Partial<AgentOptions> = {}): Promi
 }
 
 const svidsOf = (message: { svids?: unknown } | undefined): Svid[] => message?.svids as Svid[]
-const leafOf = (message: { svids?: unknown } | undefined, at = 0): X509Certificate =>
-  new X509Certificate(svidsOf(message)[at]?.x509_svid ?? Buffer.alloc(0))
-const bundleOf = (message: { bundles?: unknown } = {}, id = 'spiffe://dev.local'): Buffer | undefined =>
-  (message.bundles as Record<string, Buffer>)[id]
+const leafOf = (message: { svids?: unknown } | undefined, at = 0): X509Certificate => new X509Certificate(svidsOf(message)[at]?.x509_svid ?? Buffer.alloc(0))
+const bundleOf = (message: { bundles?: unknown } = {}, id = 'spiffe://dev.local'): Buffer | undefined => (message.bundles as Record<string, Buffer>)[id]
 const keysOf = (message: { bundles?: unknown } | undefined, id?: string): object[] => {
   const bytes = bundleOf(message, id)
   return (JSON.parse(bytes?.toString() ?? '') as { keys: object[] }).keys

@@ -43,10 +43,7 @@ test('takes RSA and P-384 keys, a path prefix, and a leaf right below the root',
 
 /** What is spoilt, and what the dev AWS notes that it found. */
 const wrongSignatures: Record<string, [RegExp, (setup: Setup) => Partial<Parts>]> = {
-  'a hexadecimal serial number': [
-    /decimal serial number/,
-    ({ identity }) => ({ serial: `0${new X509Certificate(identity.chain[0] ?? '').serialNumber}` }),
-  ],
+  'a hexadecimal serial number': [/decimal serial number/, ({ identity }) => ({ serial: `0${new X509Certificate(identity.chain[0] ?? '').serialNumber}` })],
   'the algorithm of another key': [/with a key of type ec/, () => ({ algorithm: 'AWS4-X509-RSA-SHA256' })],
   'another region': [/is for us-east-1/, () => ({ region: 'us-east-1' })],
   'another service': [/is for sts/, () => ({ service: 'sts' })],
@@ -112,11 +109,7 @@ test('has a clock that can differ, and tells it in Date', async (t) => {
 test('refuses a missing or malformed Authorization', async (t) => {
   const { create } = await setup(t)
   const malformed: [number, string, RegExp] = [403, 'AccessDeniedException', /Authorization/]
-  for (const change of [
-    () => 'Bearer x',
-    (text: string) => text.replace('/aws4_request', ''),
-    (text: string) => text.replace(/Signature=.*/, 'Signature=zz'),
-  ])
+  for (const change of [() => 'Bearer x', (text: string) => text.replace('/aws4_request', ''), (text: string) => text.replace(/Signature=.*/, 'Signature=zz')])
     refused(await create({ spoil: (headers) => (headers['authorization'] = change(headers['authorization'] ?? '')) }), malformed)
   refused(await create({ spoil: (headers) => delete headers['authorization'] }), malformed)
 })

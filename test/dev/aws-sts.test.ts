@@ -95,8 +95,7 @@ test('exchanges a token for credentials with which the SDK is known', async (t) 
 test('knows who signed, and who did not', async (t) => {
   const { clock, aws, assume, client } = await setup(t)
   const keys = await assume()
-  const ask = (change: Partial<Keys>, region?: string) =>
-    client(aws.checkingUrl, { ...keys, ...change }, region).send(new GetCallerIdentityCommand({}))
+  const ask = (change: Partial<Keys>, region?: string) => client(aws.checkingUrl, { ...keys, ...change }, region).send(new GetCallerIdentityCommand({}))
   await assert.rejects(ask({ secretAccessKey: 'wrong' }), sdkError(403, 'SignatureDoesNotMatch'))
   await assert.rejects(ask({ accessKeyId: 'ASIAUNKNOWN' }), sdkError(403, 'InvalidClientTokenId'))
   await assert.rejects(ask({ sessionToken: 'wrong' }), sdkError(403, 'InvalidClientTokenId'))
@@ -278,8 +277,5 @@ test('wants the token in the body of an unsigned POST', async (t) => {
   assert.equal((await send(`/?${form}`, {}, '', 'GET')).status, 404)
   assert.match((await send('/', {}, form.replace('2011', '2012'))).text, /NoSuchVersion/)
   assert.match((await send('/', {}, 'Action=ListRoles&Version=2011-06-15')).text, /InvalidAction/)
-  assert.match(
-    (await post(new URL(aws.checkingUrl), '/', 'POST', { 'content-type': 'application/x-www-form-urlencoded' }, form)).text,
-    /InvalidAction/,
-  )
+  assert.match((await post(new URL(aws.checkingUrl), '/', 'POST', { 'content-type': 'application/x-www-form-urlencoded' }, form)).text, /InvalidAction/)
 })

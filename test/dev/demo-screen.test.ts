@@ -198,8 +198,7 @@ const view = (story: Story, now: number, change: Partial<View> = {}): View => ({
   keys: true,
   ...change,
 })
-const plainly = (shown: View, columns: number, rows: number): string[] =>
-  render(shown, columns, rows).map((line) => paint(line, columns, false).trimEnd())
+const plainly = (shown: View, columns: number, rows: number): string[] => render(shown, columns, rows).map((line) => paint(line, columns, false).trimEnd())
 /** With the local time of an entry made everybody's. */
 const untimed = (lines: readonly string[]): string[] => lines.map((line) => line.replace(/^ \d\d:\d\d:\d\d /, ' 12:00:00 '))
 

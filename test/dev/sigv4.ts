@@ -36,8 +36,7 @@ export function callerIdentity({ url, keys, now, service = 'sts', ...change }: S
   let key: string | Buffer = `AWS4${keys.secretAccessKey}`
   for (const part of scope) key = createHmac('sha256', key).update(part).digest()
   const signature = createHmac('sha256', key).update(toSign).digest('hex')
-  headers['authorization'] =
-    `AWS4-HMAC-SHA256 Credential=${keys.accessKeyId}/${scope.join('/')}, SignedHeaders=${names.join(';')}, Signature=${signature}`
+  headers['authorization'] = `AWS4-HMAC-SHA256 Credential=${keys.accessKeyId}/${scope.join('/')}, SignedHeaders=${names.join(';')}, Signature=${signature}`
   if (change.extra) headers['x-extra'] = change.extra[0]
   return post(new URL(url), `/${change.query ? `?${change.query[0]}` : ''}`, 'POST', headers, body)
 }

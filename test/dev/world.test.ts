@@ -33,9 +33,7 @@ test('an identity from its agent buys credentials from its AWS, both ways', asyn
   })
   assert.equal(answer.status, 201, answer.text)
   const { expiration, ...credentials } = (
-    JSON.parse(answer.text) as {
-      credentialSet: [{ credentials: { accessKeyId: string; secretAccessKey: string; sessionToken: string; expiration: string } }]
-    }
+    JSON.parse(answer.text) as { credentialSet: [{ credentials: { accessKeyId: string; secretAccessKey: string; sessionToken: string; expiration: string } }] }
   ).credentialSet[0].credentials
   assert.equal(Date.parse(expiration), Math.floor((clock.now() + 20_000) / 1000) * 1000)
 

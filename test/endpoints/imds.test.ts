@@ -142,11 +142,7 @@ test('region and identity document answer; the zone only if it is configured', a
 test('iam/info names an instance profile of the role, without its path', async () => {
   const answer = await imds().get('/latest/meta-data/iam/info')
   const { InstanceProfileId, ...rest } = jsonOf(answer)
-  assert.deepEqual(rest, {
-    Code: 'Success',
-    LastUpdated: '2026-01-01T00:00:00Z',
-    InstanceProfileArn: 'arn:aws:iam::111122223333:instance-profile/app',
-  })
+  assert.deepEqual(rest, { Code: 'Success', LastUpdated: '2026-01-01T00:00:00Z', InstanceProfileArn: 'arn:aws:iam::111122223333:instance-profile/app' })
   assert.match(String(InstanceProfileId), /^AIPA\w+$/)
 })
 
@@ -154,14 +150,10 @@ test('other methods are 405 with what is allowed; other paths are 404 or 401, ne
   const { ask, get, token } = imds()
   assert.deepEqual(await ask('GET', '/latest/api/token'), { status: 405, headers: { allow: 'PUT' } })
   for (const method of ['PUT', 'POST', 'HEAD', 'DELETE'])
-    assert.deepEqual(await ask(method, `${roles}/app`, { 'x-aws-ec2-metadata-token': token, [ttl]: '60' }), {
-      status: 405,
-      headers: { allow: 'GET' },
-    })
+    assert.deepEqual(await ask(method, `${roles}/app`, { 'x-aws-ec2-metadata-token': token, [ttl]: '60' }), { status: 405, headers: { allow: 'GET' } })
   for (const path of ['/', '/latest', '/1.0/meta-data/', '/v1/credentials', '/Latest/meta-data/placement/region'])
     assert.equal((await get(path)).status, 404, path)
-  for (const path of ['/latest/user-data', '/latest/meta-data/', '/latest/meta-data/IAM/info', `${roles}x`])
-    assert.equal((await get(path)).status, 404, path)
+  for (const path of ['/latest/user-data', '/latest/meta-data/', '/latest/meta-data/IAM/info', `${roles}x`]) assert.equal((await get(path)).status, 404, path)
 })
 
 test('what a token opens says how long the token lives', async () => {

@@ -66,11 +66,7 @@ const kinds: Record<string, Kind> = {
     credentials: true,
   },
   metrics: {
-    handler: createProbesHandler({
-      hosts: hostRule('127.0.0.1', names, true),
-      health,
-      metrics: async () => ({ contentType: 'text/plain', body: 'up 1\n' }),
-    }),
+    handler: createProbesHandler({ hosts: hostRule('127.0.0.1', names, true), health, metrics: async () => ({ contentType: 'text/plain', body: 'up 1\n' }) }),
     routes: ['GET /livez', 'GET /startupz', 'GET /readyz', 'GET /metrics'],
     headers: {},
     credentials: false,
@@ -139,8 +135,7 @@ for (const [name, kind] of Object.entries(kinds))
 
     test('serves its routes, to each way of naming it', async () => {
       for (const line of kind.routes)
-        for (const [what, headers] of [['nothing special', {}] as const, ...goodRows])
-          assert.equal((await send(line, headers)).status, 200, `${line}: ${what}`)
+        for (const [what, headers] of [['nothing special', {}] as const, ...goodRows]) assert.equal((await send(line, headers)).status, 200, `${line}: ${what}`)
     })
 
     test('refuses browsers and foreign names on every route, known or not', async () => {
@@ -151,8 +146,7 @@ for (const [name, kind] of Object.entries(kinds))
 
     test('answers 405 to OPTIONS on every path, also to a preflight', async () => {
       for (const path of ['*', '/', '/nothing', ...kind.routes.map((line) => line.split(' ')[1])])
-        for (const headers of [{}, { 'Access-Control-Request-Method': 'GET' }])
-          assert.equal((await send(`OPTIONS ${path}`, headers)).status, 405, path)
+        for (const headers of [{}, { 'Access-Control-Request-Method': 'GET' }]) assert.equal((await send(`OPTIONS ${path}`, headers)).status, 405, path)
     })
 
     test('answers 404 to every path that two readers could read differently', async () => {
@@ -181,8 +175,7 @@ for (const [name, kind] of Object.entries(kinds))
     test('forgives slashes that SDKs add, before, within and after a path', async () => {
       for (const line of kind.routes) {
         const [method, path = ''] = line.split(' ')
-        for (const same of [`/${path}`, `${path}/`, path.replaceAll('/', '///')])
-          assert.equal((await send(`${method} ${same}`, {})).status, 200, same)
+        for (const same of [`/${path}`, `${path}/`, path.replaceAll('/', '///')]) assert.equal((await send(`${method} ${same}`, {})).status, 200, same)
       }
     })
 

@@ -149,10 +149,7 @@ for (const skew of [3_600, -3_600, 86_400]) {
       const { parseX509Svid } = await import('../../src/spiffe/x509-svid.ts')
       x509.set({
         status: 'ready',
-        value: {
-          svid: parseX509Svid({ spiffe_id: spiffeId, x509_svid: Buffer.concat(wide.chain), x509_svid_key: wide.key, hint: '' }),
-          bundles: new Map(),
-        },
+        value: { svid: parseX509Svid({ spiffe_id: spiffeId, x509_svid: Buffer.concat(wide.chain), x509_svid_key: wide.key, hint: '' }), bundles: new Map() },
         since: 0,
       })
       const exchange = anywhere()

@@ -24,10 +24,7 @@ test('variables that name a proxy are ignored', async (t) => {
   delete process.env['no_grpc_proxy']
 
   const svids = [{ spiffe_id: 'a', svid: 'b', hint: '' }]
-  const agent = await startGrpc(t, {
-    stream: (call) => call.write({ bundles: { a: Buffer.alloc(0) } }),
-    unary: (_request, reply) => reply(null, { svids }),
-  })
+  const agent = await startGrpc(t, { stream: (call) => call.write({ bundles: { a: Buffer.alloc(0) } }), unary: (_request, reply) => reply(null, { svids }) })
   assert.match(agent.address, /^tcp:\/\/127\.0\.0\.1:/)
   const { signal } = new AbortController()
   assert.deepEqual(Object.keys(await first(agent.api.x509Bundles(signal))), ['a'])

@@ -19,10 +19,7 @@ export interface TokenContent {
 
 const encode = (json: unknown) => Buffer.from(JSON.stringify(json)).toString('base64url')
 
-export function startJwt(
-  t: TestContext,
-  { wanted = {}, random = () => 0, run = true }: { wanted?: Wanted; random?: () => number; run?: boolean } = {},
-) {
+export function startJwt(t: TestContext, { wanted = {}, random = () => 0, run = true }: { wanted?: Wanted; random?: () => number; run?: boolean } = {}) {
   const world = setup(t, wanted, random)
   const { clock, api, options } = world
   const explain = <F>(failure: F): F => Object.assign(failure as object, { remedy: 'explained' }) as F
@@ -49,12 +46,10 @@ export function startJwt(
       return one
     },
     /** The agent answers every call at once, each with a new token of this content, or with these very messages. */
-    give: (content: TokenContent | JwtSvidMessage[]) =>
-      api.scriptJwt((call) => call.answer(...(Array.isArray(content) ? content : [token(content)]))),
+    give: (content: TokenContent | JwtSvidMessage[]) => api.scriptJwt((call) => call.answer(...(Array.isArray(content) ? content : [token(content)]))),
     /** Milliseconds between calls. */
     gaps: () => api.jwtCalls.slice(1).map(({ at }, index) => at - (api.jwtCalls[index]?.at ?? 0)),
   }
 }
 
-export const compact = (state: IdentityState<IdentityToken>): string | undefined =>
-  state.status === 'ready' ? state.value.compact.reveal() : undefined
+export const compact = (state: IdentityState<IdentityToken>): string | undefined => (state.status === 'ready' ? state.value.compact.reveal() : undefined)

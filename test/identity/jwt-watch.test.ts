@@ -90,8 +90,7 @@ describe('a token is renewed', () => {
 
   test('by what is left of it when it does not say its age, or says nonsense', () => {
     const now = 1_000_000
-    const at = (issuedAt: number | undefined) =>
-      untilRenewal({ issuedAt, expiresAt: now + 100_000 } as Parameters<typeof untilRenewal>[0], now, () => 0)
+    const at = (issuedAt: number | undefined) => untilRenewal({ issuedAt, expiresAt: now + 100_000 } as Parameters<typeof untilRenewal>[0], now, () => 0)
     assert.equal(at(undefined), 50_000)
     assert.equal(at(now + 3_600_000), 50_000)
     assert.equal(at(now), 50_000)

@@ -39,10 +39,7 @@ describe('a systemd unit', () => {
   const units: Record<string, [cgroup: string, unit: string | undefined]> = {
     'of cgroup v2': ['0::/system.slice/svidecar.service', 'svidecar.service'],
     'of cgroup v2 with a group below it': ['0::/system.slice/svidecar.service/main', 'svidecar.service'],
-    'of cgroup v1': [
-      '12:cpuset:/\n11:memory:/system.slice/svidecar.service\n1:name=systemd:/system.slice/svidecar.service\n0::/',
-      'svidecar.service',
-    ],
+    'of cgroup v1': ['12:cpuset:/\n11:memory:/system.slice/svidecar.service\n1:name=systemd:/system.slice/svidecar.service\n0::/', 'svidecar.service'],
     'of cgroup v1 where only systemd knows it': ['5:devices:/user.slice\n1:name=systemd:/system.slice/svidecar.service', 'svidecar.service'],
     'made from a template': ['0::/system.slice/system-runner.slice/runner@7.service', 'runner@7.service'],
     "of a user's manager, whose unit the system's manager knows": [

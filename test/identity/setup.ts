@@ -113,13 +113,7 @@ export async function createIssuer(clock: Clock): Promise<Issuer> {
       const svids = names.map(async (name) => {
         const [own = '', hint = ''] = name.split('=')
         const issued = await authority.issueX509({ spiffeId: id(own), ttlSeconds: ttlSeconds - 10, lifetimeStart })
-        return {
-          spiffe_id: id(own),
-          x509_svid: Buffer.concat(issued.chain),
-          x509_svid_key: issued.key,
-          bundle: Buffer.concat(authority.bundle()),
-          hint,
-        }
+        return { spiffe_id: id(own), x509_svid: Buffer.concat(issued.chain), x509_svid_key: issued.key, bundle: Buffer.concat(authority.bundle()), hint }
       })
       return { svids: await Promise.all(svids), federated_bundles: {} }
     },

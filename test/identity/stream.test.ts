@@ -7,8 +7,7 @@ import { type AgentStream, deny, gone, status, tcpAddress, unixAddress } from '.
 const busiest = (all: readonly AgentStream<string>[], windowMs: number) =>
   Math.max(...all.map(({ openedAt: from }) => all.filter((one) => one.openedAt >= from && one.openedAt < from + windowMs).length))
 
-const longestGap = (all: readonly AgentStream<string>[]) =>
-  Math.max(...all.slice(1).map(({ openedAt }, index) => openedAt - (all[index]?.openedAt ?? 0)))
+const longestGap = (all: readonly AgentStream<string>[]) => Math.max(...all.slice(1).map(({ openedAt }, index) => openedAt - (all[index]?.openedAt ?? 0)))
 
 describe('the pace of attempts', () => {
   const ends: Record<string, (code: number) => (stream: AgentStream<string>) => void> = {

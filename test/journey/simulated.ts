@@ -85,8 +85,7 @@ export function simulateAws(truth: Clock, clock: FakeClock, options: Omit<RolesA
     const { url, headers } = call
     const request = { method: call.method, path: url.pathname, query: url.search.slice(1), headers, body: Buffer.from(call.body) }
     try {
-      if (url.pathname.endsWith('/sessions'))
-        return { status: 201, headers: {}, body: JSON.stringify(await createSession(request, {}, truth.now(), options)) }
+      if (url.pathname.endsWith('/sessions')) return { status: 201, headers: {}, body: JSON.stringify(await createSession(request, {}, truth.now(), options)) }
       return {
         status: 200,
         headers: {},

@@ -111,9 +111,7 @@ for (const seed of [1, 2, 3]) {
         )
       },
     }
-    const stores = Object.entries(exchanges).map(([profile, exchange]) =>
-      createStore({ profile, method: 'rolesanywhere', exchange, clock, random, emit }),
-    )
+    const stores = Object.entries(exchanges).map(([profile, exchange]) => createStore({ profile, method: 'rolesanywhere', exchange, clock, random, emit }))
     const views = stores.map(
       (store, index): ProfileView => ({
         name: Object.keys(exchanges)[index] ?? '',
@@ -206,8 +204,7 @@ for (const seed of [1, 2, 3]) {
 
     assert.equal(aws.overlaps, 0, 'never two calls in flight for one profile')
     const times = aws.calls.map(({ at }) => at)
-    for (const [index, at] of times.entries())
-      assert.ok((times[index + 5] ?? Number.POSITIVE_INFINITY) - at >= 1_000 - 1, 'five exchanges a second at most')
+    for (const [index, at] of times.entries()) assert.ok((times[index + 5] ?? Number.POSITIVE_INFINITY) - at >= 1_000 - 1, 'five exchanges a second at most')
     assert.ok(served > 4_000, `${served} answers with credentials, ${refused} without`)
     assert.ok(aws.calls.length < 1_500, `${aws.calls.length} calls in ${hours} hours`)
     assert.ok(

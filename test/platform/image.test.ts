@@ -150,10 +150,7 @@ test('confined to a read-only root it serves credentials, tells its health, open
   const [credentials = 0, metrics = 0] = await freePorts(2)
   const ports: Ports = { credentials, metrics }
   await world.aws.closeIssuing()
-  const container = await start('svidecar', [
-    `--volume=${world.sockets}:/run/spire/sockets:ro`,
-    `--env=SVIDECAR_CONFIG_YAML=${configuration(world, ports)}`,
-  ])
+  const container = await start('svidecar', [`--volume=${world.sockets}:/run/spire/sockets:ro`, `--env=SVIDECAR_CONFIG_YAML=${configuration(world, ports)}`])
   const healthy = async () => (await run(['podman', 'healthcheck', 'run', 'svidecar'], { env })).status === 0
   await eventually('the daemon lives', async () => (await probe(metrics, '/livez')) === 200)
   assert.equal(await probe(metrics, '/readyz'), 503)
@@ -171,11 +168,7 @@ test('confined to a read-only root it serves credentials, tells its health, open
   assert.match(((await reply.json()) as { AccessKeyId: string }).AccessKeyId, /^ASIA/)
 
   // A plain Node.js opens its inspector at that signal: by it the wait is long enough, and the look a look.
-  const plain = await start(
-    'plain',
-    ['--env', 'NODE_OPTIONS=--inspect-port=127.0.0.1:0', '--entrypoint', node],
-    ['-e', 'setInterval(() => {}, 1000)'],
-  )
+  const plain = await start('plain', ['--env', 'NODE_OPTIONS=--inspect-port=127.0.0.1:0', '--entrypoint', node], ['-e', 'setInterval(() => {}, 1000)'])
   const before = listening(container.pid)
   assert.equal(before.length, 2)
   process.kill(container.pid, 'SIGUSR1')

@@ -142,9 +142,7 @@ export interface Ports {
 export const configuration = ({ aws, arns }: World, { credentials, metrics }: Ports, more: object = {}): string =>
   JSON.stringify({
     identities: { default: { workload_api: 'unix:///run/spire/sockets/agent.sock' } },
-    profiles: {
-      app: { endpoint: aws.issuingUrl, roles_anywhere: { trust_anchor_arn: arns.trustAnchor, profile_arn: arns.profile, role_arn: arns.role } },
-    },
+    profiles: { app: { endpoint: aws.issuingUrl, roles_anywhere: { trust_anchor_arn: arns.trustAnchor, profile_arn: arns.profile, role_arn: arns.role } } },
     consumers: { app: { profiles: ['app'] } },
     container_endpoint: { listen: `127.0.0.1:${credentials}` },
     metrics_endpoint: { listen: `127.0.0.1:${metrics}` },

@@ -24,10 +24,7 @@ const arns = {
 }
 
 const allow = (action: string | string[], principal?: object) =>
-  JSON.stringify({
-    Version: '2012-10-17',
-    Statement: [{ Effect: 'Allow', Action: action, ...(principal ? { Principal: principal } : { Resource: '*' }) }],
-  })
+  JSON.stringify({ Version: '2012-10-17', Statement: [{ Effect: 'Allow', Action: action, ...(principal ? { Principal: principal } : { Resource: '*' }) }] })
 
 export interface Moto {
   readonly url: string

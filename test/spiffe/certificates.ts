@@ -24,18 +24,13 @@ export const keyUsage = (...usages: Usage[]): Buffer => {
 }
 /** undefined: the extension is there and says nothing, which means false. */
 export const basicConstraints = (ca?: boolean, pathLength?: number): Buffer =>
-  extension(
-    '2.5.29.19',
-    true,
-    sequence(...(ca === undefined ? [] : [boolean(ca)]), ...(pathLength === undefined ? [] : [integer(Buffer.from([pathLength]))])),
-  )
+  extension('2.5.29.19', true, sequence(...(ca === undefined ? [] : [boolean(ca)]), ...(pathLength === undefined ? [] : [integer(Buffer.from([pathLength]))])))
 export const uri = (text: string): Buffer => der(0x86, Buffer.from(text))
 export const dns = (text: string): Buffer => der(0x82, Buffer.from(text))
 export const alternativeNames = (...names: Buffer[]): Buffer => extension('2.5.29.17', false, sequence(...names))
 export const extendedKeyUsage: Buffer = extension('2.5.29.37', false, sequence(oid('1.3.6.1.5.5.7.3.1'), oid('1.3.6.1.5.5.7.3.2')))
 
-export const nameOf = (commonName: string): Buffer =>
-  sequence(...(commonName === '' ? [] : [der(0x31, sequence(oid('2.5.4.3'), printable(commonName)))]))
+export const nameOf = (commonName: string): Buffer => sequence(...(commonName === '' ? [] : [der(0x31, sequence(oid('2.5.4.3'), printable(commonName)))]))
 
 export interface Content {
   readonly key: KeyObject
@@ -53,8 +48,7 @@ export interface Content {
 export function certificate(content: Content): Buffer {
   const { key, issuerKey = key, extensions } = content
   const kind = issuerKey.asymmetricKeyType
-  const algorithm =
-    kind === 'rsa' ? sequence(oid('1.2.840.113549.1.1.11'), der(0x05)) : sequence(oid(kind === 'ec' ? '1.2.840.10045.4.3.2' : '1.3.101.112'))
+  const algorithm = kind === 'rsa' ? sequence(oid('1.2.840.113549.1.1.11'), der(0x05)) : sequence(oid(kind === 'ec' ? '1.2.840.10045.4.3.2' : '1.3.101.112'))
   const toBeSigned = sequence(
     ...(extensions.length > 0 ? [der(0xa0, integer(Buffer.from([2])))] : []),
     integer(content.serial ?? randomBytes(8)),
@@ -78,8 +72,7 @@ export const goodLeafExtensions: readonly Buffer[] = [
   basicConstraints(),
   alternativeNames(uri(id)),
 ]
-export const leaf = (change: Partial<Content> = {}): Buffer =>
-  certificate({ key: leafKey, issuerKey: authorityKey, extensions: goodLeafExtensions, ...change })
+export const leaf = (change: Partial<Content> = {}): Buffer => certificate({ key: leafKey, issuerKey: authorityKey, extensions: goodLeafExtensions, ...change })
 
 export const goodAuthorityExtensions: readonly Buffer[] = [
   keyUsage('keyCertSign', 'cRLSign'),

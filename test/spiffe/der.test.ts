@@ -35,8 +35,7 @@ describe('an element', () => {
   test('that ends early is refused at every length', () => {
     for (const length of [0, 1, 127, 128, 300]) {
       const whole = der(0x30, Buffer.alloc(length))
-      for (let kept = 0; kept < whole.length; kept++)
-        assert.throws(() => readElement(whole.subarray(0, kept), 0), RangeError, `${kept} of ${whole.length}`)
+      for (let kept = 0; kept < whole.length; kept++) assert.throws(() => readElement(whole.subarray(0, kept), 0), RangeError, `${kept} of ${whole.length}`)
     }
   })
 

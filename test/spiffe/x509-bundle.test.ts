@@ -52,10 +52,7 @@ test('a bundle that is none says whose it is', () => {
   const invalid = failed('x509_bundle_invalid', /example\.org: certificate 1/)
   for (const bytes of ['not a certificate', '\0', '0', '-----BEGIN CERTIFICATE-----\n'])
     assert.throws(() => parseX509Bundle(trustDomain, Buffer.from(bytes)), invalid)
-  assert.throws(
-    () => parseX509Bundle(trustDomain, Buffer.concat([...pool, Buffer.from('30', 'hex')])),
-    failed('x509_bundle_invalid', /certificate 5/),
-  )
+  assert.throws(() => parseX509Bundle(trustDomain, Buffer.concat([...pool, Buffer.from('30', 'hex')])), failed('x509_bundle_invalid', /certificate 5/))
 })
 
 describe('a map of bundles', () => {

@@ -92,10 +92,7 @@ test('a key cut at any byte is refused', () => {
 describe('a real SVID with some bytes changed', () => {
   const certificate = leaf({ subject: 'web', notAfter: Date.UTC(2055, 0, 1) })
   const chain = Buffer.concat([certificate, authority()])
-  const edit = fc.array(fc.tuple(fc.nat(chain.length - 1), fc.nat(255), fc.constantFrom('set', 'insert', 'delete', 'copy')), {
-    minLength: 1,
-    maxLength: 3,
-  })
+  const edit = fc.array(fc.tuple(fc.nat(chain.length - 1), fc.nat(255), fc.constantFrom('set', 'insert', 'delete', 'copy')), { minLength: 1, maxLength: 3 })
   const edited = (bytes: Buffer, edits: readonly (readonly [number, number, string])[]) =>
     edits.reduce((from, [at, value, how]) => {
       const added = how === 'delete' ? [] : how === 'copy' ? [...from.subarray(at, at + value)] : [value]

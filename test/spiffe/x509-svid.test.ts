@@ -87,12 +87,7 @@ const cases: [string, wrong: () => X509SvidMessage, why: RegExp, neighbour: () =
   ],
   ['no alternative name at all', () => withLeaf(usage), /0 URI names/, () => withLeaf(usage, names, extendedKeyUsage)],
   ['two URI names, even of one SPIFFE ID', () => withLeaf(usage, alternativeNames(uri(id), uri(id))), /2 URI names/, () => withLeaf(usage, names)],
-  [
-    'a SPIFFE ID and another URI',
-    () => withLeaf(usage, alternativeNames(uri(id), uri('https://example.org'))),
-    /2 URI names/,
-    () => withLeaf(usage, names),
-  ],
+  ['a SPIFFE ID and another URI', () => withLeaf(usage, alternativeNames(uri(id), uri('https://example.org'))), /2 URI names/, () => withLeaf(usage, names)],
   [
     'a URI that is no SPIFFE ID',
     () => ({ ...withLeaf(usage, alternativeNames(uri('https://example.org/web'))), spiffe_id: 'https://example.org/web' }),
@@ -170,12 +165,7 @@ const cases: [string, wrong: () => X509SvidMessage, why: RegExp, neighbour: () =
   ],
   ['no certificate', () => message({ x509_svid: Buffer.alloc(0) }), /no certificate/, () => message()],
   ['a corrupt certificate', () => message({ x509_svid: Buffer.from('not a certificate') }), /certificate 1 cannot be read/, () => message()],
-  [
-    'PEM instead of DER',
-    () => message({ x509_svid: Buffer.from(new X509Certificate(leaf()).toString()) }),
-    /certificate 1 cannot be read/,
-    () => message(),
-  ],
+  ['PEM instead of DER', () => message({ x509_svid: Buffer.from(new X509Certificate(leaf()).toString()) }), /certificate 1 cannot be read/, () => message()],
   ['no key', () => message({ x509_svid_key: Buffer.alloc(0) }), /no private key/, () => message()],
   ['a corrupt key', () => message({ x509_svid_key: Buffer.from('not a key') }), /./, () => message({ x509_svid_key: made.pkcs8(made.leafKey) })],
   ["another certificate's key", () => message({ x509_svid_key: made.pkcs8(made.authorityKey) }), /does not belong/, () => message()],

@@ -101,11 +101,7 @@ export async function openRealWorld(spire: Spire, options: WorldOptions): Promis
     },
     async setForeignBundle(foreign, { roots, jwks }) {
       const keys = [
-        ...roots.map((root) => ({
-          ...new X509Certificate(root).publicKey.export({ format: 'jwk' }),
-          use: 'x509-svid',
-          x5c: [root.toString('base64')],
-        })),
+        ...roots.map((root) => ({ ...new X509Certificate(root).publicKey.export({ format: 'jwk' }), use: 'x509-svid', x5c: [root.toString('base64')] })),
         ...jwks.keys.map((key) => ({ ...key, use: 'jwt-svid' })),
       ]
       const file = join(folder, `${foreign}.json`)

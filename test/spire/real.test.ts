@@ -40,9 +40,7 @@ describe('with SPIRE', () => {
   }
   const playAll = (some: readonly Scenario[]) => {
     for (const scenario of some)
-      test(`${scenario.number}. ${scenario.promise}`, { todo: scenario.todo ?? false, timeout: 120_000 }, (t) =>
-        play(t, scenario, () => open(scenario)),
-      )
+      test(`${scenario.number}. ${scenario.promise}`, { todo: scenario.todo ?? false, timeout: 120_000 }, (t) => play(t, scenario, () => open(scenario)))
   }
   // Each scenario has an agent to itself. More of them at once than this, and two cores are late for their own timers.
   describe('on a shared server', { concurrency: 4 }, () => playAll(scenarios.filter(({ alone }) => !alone)))

@@ -73,8 +73,7 @@ export async function startSpire(bin: string, authority: 'self-signed' | 'interm
   if (issuer === undefined) await writeUpstream(folder)
   let process: Process | undefined
 
-  const launch = (program: string, args: readonly string[], log: string, path: string): Promise<Process> =>
-    startProcess(join(bin, program), args, log, path)
+  const launch = (program: string, args: readonly string[], log: string, path: string): Promise<Process> => startProcess(join(bin, program), args, log, path)
 
   const spire: Spire = {
     trustDomain,

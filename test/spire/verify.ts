@@ -51,8 +51,7 @@ const isIssued = (certificate: X509Certificate, issuer: X509Certificate): boolea
   issuer.ca && certificate.checkIssued(issuer) && certificate.verify(issuer.publicKey)
 
 /** The leaf's public key, to compare. */
-export const publicKeyOf = ({ svid }: X509Identity): string =>
-  createPublicKey(svid.privateKey).export({ type: 'spki', format: 'der' }).toString('base64')
+export const publicKeyOf = ({ svid }: X509Identity): string => createPublicKey(svid.privateKey).export({ type: 'spki', format: 'der' }).toString('base64')
 
 /**
  * A mutual TLS handshake with the identity at both ends: OpenSSL builds the path from the leaf over the chain to

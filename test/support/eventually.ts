@@ -13,8 +13,7 @@ export async function eventually<T>(what: string, probe: () => T | Promise<T>, t
     } catch (error) {
       last = error
     }
-    if (performance.now() > end)
-      throw new Error(`not within ${timeoutMs} ms: ${what}; last: ${last instanceof Error ? last.message : JSON.stringify(last)}`)
+    if (performance.now() > end) throw new Error(`not within ${timeoutMs} ms: ${what}; last: ${last instanceof Error ? last.message : JSON.stringify(last)}`)
     await setTimeout(10)
   }
 }

@@ -54,15 +54,7 @@ test('ready means that every required profile has credentials now; started, that
 test('a problem says since when and goes away with what ended it', async () => {
   const { clock, status, tell } = watchHealth()
   tell(loaded('a'))
-  const failed: Event = {
-    type: 'exchange.failed',
-    profile: 'a',
-    method: 'rolesanywhere',
-    failure: refused,
-    seconds: 1,
-    retryInSeconds: 30,
-    attempt: 1,
-  }
+  const failed: Event = { type: 'exchange.failed', profile: 'a', method: 'rolesanywhere', failure: refused, seconds: 1, retryInSeconds: 30, attempt: 1 }
   const since = new Date(clock.now()).toISOString()
   tell(failed)
   await clock.advance(5_000)
@@ -226,12 +218,7 @@ test('systemd hears of readiness, of what is missing and of the end, in order', 
   assert.ok(systemd !== undefined)
   const stop = new AbortController()
   const running = systemd.run(stop.signal).catch(() => {})
-  for (const event of [
-    loaded('a'),
-    { type: 'daemon.listening' },
-    fresh(clock, 'a'),
-    { type: 'daemon.stopping', reason: 'SIGTERM' },
-  ] satisfies Event[])
+  for (const event of [loaded('a'), { type: 'daemon.listening' }, fresh(clock, 'a'), { type: 'daemon.stopping', reason: 'SIGTERM' }] satisfies Event[])
     for (const listener of [health.listener, systemd.listener]) listener(event)
   await clock.advance(10_000)
   stop.abort()

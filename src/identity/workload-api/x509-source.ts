@@ -50,14 +50,7 @@ export function createX509Source(options: X509SourceOptions): { source: X509Sour
         digest = own
         value = Object.freeze({ svid: chosen, bundles: next.bundles })
         if (fresh)
-          emit({
-            type: 'x509.updated',
-            identity,
-            hint: chosen.hint,
-            svids: next.svids.length,
-            bundles: [...next.bundles.keys()],
-            ...x509Facts(chosen),
-          })
+          emit({ type: 'x509.updated', identity, hint: chosen.hint, svids: next.svids.length, bundles: [...next.bundles.keys()], ...x509Facts(chosen) })
       }
       cell.ready(value, lateness(chosen, clock.now()))
     } catch (error) {

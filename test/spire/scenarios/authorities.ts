@@ -109,8 +109,7 @@ const endedAgain: Scenario = {
       const streams = async () => eventsOf('identity.connected').length
       await eventually('the stream is back', streams, (count) => count > connected)
       await x509.until('the end is told', isFailing('x509_svid_expired'))
-      for (const { what, wall } of x509.states)
-        assert.ok(wall < notAfter || what.failure !== undefined, 'an SVID that has ended is never shown as well')
+      for (const { what, wall } of x509.states) assert.ok(wall < notAfter || what.failure !== undefined, 'an SVID that has ended is never shown as well')
     } finally {
       await relay.close()
     }
