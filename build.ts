@@ -6,8 +6,10 @@ import { build, type Plugin } from 'esbuild'
 
 const { version } = JSON.parse(readFileSync('package.json', 'utf8')) as { version: string }
 
-/** The commit that is built, for --version; a source archive without git says so. */
+/** The commit that is built, for --version: what SVIDECAR_COMMIT says, as in an image build, else git. */
 function commit(): string {
+  const given = process.env['SVIDECAR_COMMIT']
+  if (given) return given
   try {
     return execFileSync('git', ['rev-parse', '--short=12', 'HEAD'], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }).trim()
   } catch {

@@ -5,6 +5,8 @@ import type { Io } from './cli/command.ts'
 import { systemClock } from './core/clock.ts'
 import { type FailureCode, isFailure, sentence } from './core/errors.ts'
 
+process.title = 'svidecar'
+
 // SIGUSR1 opens Node's inspector, which reads every secret of the process: taken away first of all. SIGUSR2 would end it.
 process.on('SIGUSR1', () => {})
 process.on('SIGUSR2', () => {})

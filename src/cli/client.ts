@@ -81,7 +81,7 @@ export async function fetchEnvironment(socket: string, profile: string | undefin
   const reply = await ask(socket, 'GET', profilePath('/v1/environment', profile))
   if (reply.status !== 200) throw refused(reply)
   const environment = JSON.parse(reply.body) as Record<string, string>
-  if (Object.keys(environment).every((key) => key === 'AWS_REGION'))
+  if (Object.keys(environment).every((key) => key.endsWith('_REGION')))
     throw failure('usage', `the daemon at ${dirname(socket)} has no endpoint for this profile`, {
       remedy: 'Configure container_endpoint; `svidecar env --format aws-config` needs none.',
     })

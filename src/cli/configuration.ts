@@ -1,4 +1,5 @@
 // Loading the configuration for a command, and finding the daemon that runs with it.
+import { resolve } from 'node:path'
 import { isatty } from 'node:tty'
 import type { Config } from '../config/config.ts'
 import { loadConfig } from '../config/load.ts'
@@ -11,7 +12,7 @@ export const surroundings = (io: Io): Surroundings => ({ env: io.env, uid: proce
 export async function configuration(values: Values, io: Io): Promise<Config> {
   const config = await loadConfig(textOf(values, 'config'), surroundings(io))
   const runtimeDir = textOf(values, 'runtime-dir')
-  return runtimeDir === undefined ? config : { ...config, runtimeDir }
+  return runtimeDir === undefined ? config : { ...config, runtimeDir: resolve(runtimeDir) }
 }
 
 /**
@@ -20,7 +21,7 @@ export async function configuration(values: Values, io: Io): Promise<Config> {
  */
 export async function runtimeDir(values: Values, io: Io): Promise<string> {
   const given = textOf(values, 'runtime-dir')
-  if (given !== undefined) return given
+  if (given !== undefined) return resolve(given)
   if (textOf(values, 'config') !== undefined) return (await configuration(values, io)).runtimeDir
   return defaultRuntimeDir(surroundings(io))
 }

@@ -45,13 +45,15 @@ export function childEnvironment(own: Environment, pointing: Environment): Envir
     AWS_CONFIG_FILE: '/dev/null',
     AWS_SHARED_CREDENTIALS_FILE: '/dev/null',
     ...pointing,
-    ...(own['AWS_REGION'] ? { AWS_REGION: own['AWS_REGION'] } : {}),
+    ...(own['AWS_REGION'] ? { AWS_REGION: own['AWS_REGION'], AWS_DEFAULT_REGION: own['AWS_DEFAULT_REGION'] || own['AWS_REGION'] } : {}),
     ...(proxied ? { NO_PROXY: ['127.0.0.1', noProxy].filter(Boolean).join(','), no_proxy: ['127.0.0.1', noProxy].filter(Boolean).join(',') } : {}),
   }
 }
 
-/** Runs the command; signals go to it, its status comes back (128 and the signal's number if one killed it). */
-async function supervise(words: readonly string[], env: Environment, io: Io): Promise<number> {
+const passedOn = ['SIGTERM', 'SIGINT', 'SIGHUP', 'SIGQUIT'] as const
+
+/** Runs the command; signals, the one of `first` included, go to it, its status comes back (128 and the signal's number if one killed it). */
+async function supervise(words: readonly string[], env: Environment, io: Io, first: Promise<NodeJS.Signals>): Promise<number> {
   const [command = '', ...args] = words
   const child = spawn(command, args, { stdio: 'inherit', env: env as NodeJS.ProcessEnv })
   const ended = new Promise<number>((resolve, reject) => {
@@ -62,10 +64,10 @@ async function supervise(words: readonly string[], env: Environment, io: Io): Pr
   })
   let over = false
   const pass = async () => {
-    while (!over) {
-      const signal = await io.nextSignal(['SIGTERM', 'SIGINT', 'SIGHUP', 'SIGQUIT'])
+    for (let next = first; !over; next = io.nextSignal(passedOn)) {
+      const signal = await next
       // A terminal's Ctrl-C went to the whole group, the child included.
-      if (!((signal === 'SIGINT' || signal === 'SIGQUIT') && process.stdin.isTTY)) child.kill(signal)
+      if (!over && !((signal === 'SIGINT' || signal === 'SIGQUIT') && process.stdin.isTTY)) child.kill(signal)
     }
   }
   void pass()
@@ -86,7 +88,7 @@ function chooseProfile(config: Config, wanted: string | undefined): string {
 
 async function withOwnDaemon(words: readonly string[], values: Values, timeoutMs: number, io: Io): Promise<number> {
   // Heard from the first moment on: whatever comes, the folder goes.
-  const stopped = io.nextSignal(['SIGTERM', 'SIGINT', 'SIGHUP'])
+  const stopped = io.nextSignal(passedOn)
   const configured = await configuration(values, io)
   const profile = chooseProfile(configured, textOf(values, 'profile'))
   const directory = await mkdtemp(join(tmpdir(), 'svidecar-exec-'))
@@ -131,7 +133,7 @@ async function withOwnDaemon(words: readonly string[], values: Values, timeoutMs
         })
       }
       if (outcome !== 'ready') return 128 + constants.signals[outcome]
-      return await supervise(words, childEnvironment(io.env, await fetchEnvironment(join(directory, 'exec.sock'), undefined)), io)
+      return await supervise(words, childEnvironment(io.env, await fetchEnvironment(join(directory, 'exec.sock'), undefined)), io, stopped)
     } finally {
       await daemon.stop('the command has ended')
     }
@@ -161,6 +163,11 @@ export const exec: Command = {
     if (consumer === undefined) return withOwnDaemon(words, values, timeoutMs, io)
     const directory = await runtimeDir(values, io)
     await waitUntilReady(directory, values, timeoutMs, io)
-    return supervise(words, childEnvironment(io.env, await fetchEnvironment(consumerSocket(directory, consumer), textOf(values, 'profile'))), io)
+    return supervise(
+      words,
+      childEnvironment(io.env, await fetchEnvironment(consumerSocket(directory, consumer), textOf(values, 'profile'))),
+      io,
+      io.nextSignal(passedOn),
+    )
   },
 }

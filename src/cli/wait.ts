@@ -25,7 +25,8 @@ async function reason(directory: string, values: Values): Promise<ReturnType<typ
       throw failure('usage', `there is no profile ${JSON.stringify(profile)}`, { remedy: `There is ${report.profiles.map(({ name }) => name).join(', ')}.` })
     const good =
       profile === undefined ? report.ready : report.profiles.some((one) => one.name === profile && (one.status === 'fresh' || one.status === 'stale'))
-    const problem = report.problems[0]
+    const identity = report.profiles.find((one) => one.name === profile)?.identity
+    const problem = report.problems.find(({ subject }) => profile === undefined || subject === `profile ${profile}` || subject === `identity ${identity}`)
     return good
       ? undefined
       : failure(

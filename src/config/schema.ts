@@ -42,7 +42,7 @@ const profile = group('One role and the way to its credentials: exactly one of r
     }),
   ),
   required: optional(flag('Whether readiness waits for this profile. Default true.')),
-  region: optional(text("AWS region. Default: $AWS_REGION, else the trust anchor's.")),
+  region: optional(text("AWS region. Default: the trust anchor's, else $AWS_REGION.")),
   endpoint: optional(text('Base URL of the service to call instead of the public one, such as a VPC endpoint.')),
   session_name: optional(
     text('Role session name. Default for web_identity: made from the SPIFFE ID; for roles_anywhere: none, since the profile must allow it.'),

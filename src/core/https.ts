@@ -37,7 +37,8 @@ const tlsCode = /^(ERR_TLS|ERR_SSL|EPROTO|CERT_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO
 function explain(error: unknown, url: URL): Failure {
   if (isFailure(error)) return error
   const code = systemCode(error) ?? ''
-  return failure(tlsCode.test(code) ? 'tls' : 'network', `cannot reach ${url.host}: ${errorText(error) || code}`, { cause: error })
+  const why = { ECONNREFUSED: 'connection refused', ENOTFOUND: 'no such host', ECONNRESET: 'the connection broke' }[code] ?? (errorText(error) || code)
+  return failure(tlsCode.test(code) ? 'tls' : 'network', `cannot reach ${url.host}: ${why}`, { cause: error })
 }
 
 /**

@@ -1,7 +1,7 @@
 // All listeners of the daemon as one set: a new configuration opens what is new before it closes what is gone.
 import type { Config } from '../config/config.ts'
 import { listen, type OpenListener } from '../endpoints/server.ts'
-import { credentialListeners, type ListenerDeps, telemetryListeners, unavailable, type WantedListener } from './wanted-listeners.ts'
+import { credentialListeners, type ListenerDeps, type Secrets, telemetryListeners, unavailable, type WantedListener, writeSecrets } from './wanted-listeners.ts'
 
 export interface Listeners {
   readonly open: ReadonlyMap<string, OpenListener>
@@ -33,39 +33,40 @@ export function createListeners(deps: ListenerDeps): Listeners {
     async prepare(config) {
       const next = new Map<string, Open>()
       const fresh: OpenListener[] = []
-      async function openAll(wanted: readonly WantedListener[]): Promise<void> {
-        for (const { name, at } of wanted) {
+      async function openAll(list: readonly WantedListener[]): Promise<void> {
+        for (const { name, at } of list) {
           const key = at.kind === 'unix' ? at.path : JSON.stringify(at)
           const known = open.get(name)
           if (known?.key === key) next.set(name, known)
           else {
             const listener = await listen(name, at, unavailable, deps.clock)
             fresh.push(listener)
-            next.set(name, { listener, key, telemetry: wanted === telemetry })
+            next.set(name, { listener, key, telemetry: list === telemetry })
           }
         }
       }
       const telemetry = telemetryListeners(config, deps)
-      let credentials: Awaited<ReturnType<typeof credentialListeners>>
+      const credentials = credentialListeners(config, deps, stopping.signal)
+      const wanted = [...telemetry, ...credentials]
+      let secrets: Secrets
       try {
         await openAll(telemetry)
-        // Only now: the control socket of another daemon here would have stopped us before its tokens are touched.
-        credentials = await credentialListeners(config, deps, tokens, stopping.signal)
-        await openAll(credentials.listeners)
+        await openAll(credentials)
+        // Last: another daemon in this directory, or a port in use, would have stopped us before any file is touched.
+        secrets = await writeSecrets(config, tokens)
       } catch (error) {
         for (const listener of fresh) await listener.stop()
         throw error
       }
-      const wanted = [...telemetry, ...credentials.listeners]
       return async () => {
         const before = open
         open = next
-        tokens = credentials.tokens
+        tokens = secrets.tokens
         const all = new Map([...open].map(([name, { listener }]) => [name, listener]))
         // In the order of `wanted`: telemetry answers first.
         for (const { name, at, handler } of wanted) {
           const one = open.get(name)
-          await one?.listener.change(handler(all), at)
+          await one?.listener.change(handler(all, secrets), at)
           if (one !== undefined && before.get(name) !== one) emit({ type: 'listener.opened', listener: name, address: one.listener.address })
         }
         for (const [name, one] of before) {

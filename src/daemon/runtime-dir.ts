@@ -1,6 +1,6 @@
 // The runtime directory: the consumers' tokens and the IMDS key. Nothing else of the daemon is on disk.
 import { randomBytes } from 'node:crypto'
-import { constants, readFileSync } from 'node:fs'
+import { constants, existsSync, readFileSync } from 'node:fs'
 import { chmod, mkdir, open, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import type { ConsumerConfig } from '../config/config.ts'
@@ -28,17 +28,18 @@ export async function prepareRuntimeDir(path: string): Promise<void> {
   }
 }
 
-/** Ours, and nobody else can write it: what lies there is what we put there. */
-const isPrivate = ({ uid, mode }: { uid: number; mode: number }): boolean => uid === process.getuid?.() && (mode & 0o022) === 0
+/** Ours, or its owner's to whom we gave it, and nobody else can write it: what lies there is what we put there. */
+const isPrivate = ({ uid, mode }: { uid: number; mode: number }, owner = process.getuid?.()): boolean =>
+  (uid === process.getuid?.() || uid === owner) && (mode & 0o022) === 0
 
 /** What lies at `path`, if file and directory are ours alone to write. A stranger could have planted anything else. */
-async function reuse(directory: string, path: string): Promise<Buffer | undefined> {
+async function reuse(directory: string, path: string, owner: number | undefined): Promise<Buffer | undefined> {
   if (!isPrivate(await stat(directory))) return undefined
   const file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW).catch(() => undefined)
   if (file === undefined) return undefined
   try {
     const facts = await file.stat()
-    return facts.isFile() && isPrivate(facts) && facts.size <= 1024 ? await file.readFile() : undefined
+    return facts.isFile() && isPrivate(facts, owner) && facts.size <= 1024 ? await file.readFile() : undefined
   } finally {
     await file.close()
   }
@@ -65,7 +66,7 @@ export const imdsKey = (directory: string): Promise<Buffer> =>
 
 async function write(directory: string, path: string, rights: { mode: number } & Owner, choose: (found: Buffer | undefined) => Buffer): Promise<Buffer> {
   try {
-    const bytes = choose(await reuse(directory, path))
+    const bytes = choose(await reuse(directory, path, rights.uid))
     await writeFileAtomic(path, bytes, rights)
     return bytes
   } catch (error) {
@@ -86,9 +87,11 @@ export const ownerOf = ({ name, owner, group }: ConsumerConfig): Owner => ({
 function lookUp(wanted: string | undefined, database: string, what: string): number | undefined {
   if (wanted === undefined) return undefined
   if (/^\d+$/.test(wanted)) return Number(wanted)
-  const line = readFileSync(database, 'utf8')
-    .split('\n')
-    .find((one) => one.split(':')[0] === wanted)
+  const line = existsSync(database)
+    ? readFileSync(database, 'utf8')
+        .split('\n')
+        .find((one) => one.split(':')[0] === wanted)
+    : undefined
   const id = Number(line?.split(':')[2] ?? Number.NaN)
   if (Number.isNaN(id))
     throw failure('config_invalid', `${what}: there is no ${JSON.stringify(wanted)} in ${database}`, { remedy: 'Use a name of this machine or a number.' })

@@ -14,7 +14,7 @@ import type { Handler, ListenAt, OpenListener } from '../endpoints/server.ts'
 import { createStatusHandler } from '../endpoints/status.ts'
 import type { World } from './assemble.ts'
 import type { Parts } from './parts.ts'
-import { consumerToken, imdsKey, type Owner, ownerOf, socketMode } from './runtime-dir.ts'
+import { consumerToken, imdsKey, ownerOf, socketMode } from './runtime-dir.ts'
 
 export interface ListenerDeps extends World {
   readonly parts: Parts
@@ -28,37 +28,33 @@ export interface WantedListener {
   readonly name: string
   readonly at: ListenAt
   /** Called when all are open and the parts are there: real ports and profiles are known. */
-  readonly handler: (open: ReadonlyMap<string, OpenListener>) => Handler
-}
-
-interface Consumer {
-  readonly config: ConsumerConfig
-  readonly token: Buffer
-  readonly owner: Owner
+  readonly handler: (open: ReadonlyMap<string, OpenListener>, secrets: Secrets) => Handler
 }
 
 export const unavailable: Handler = () => ({ status: 503, headers: { 'retry-after': '1' } })
 
 const tcp = ({ host, port }: ListenConfig, loopbackOnly: boolean): ListenAt => ({ kind: 'tcp', host, port, loopbackOnly })
 
-/**
- * The listeners that give credentials; writes the tokens that they need. Throws runtime_dir, or config_invalid for an
- * unknown owner or group. `stopping` ends waits of requests; `held` has the tokens of the running configuration.
- */
-export async function credentialListeners(config: Config, deps: ListenerDeps, held: ReadonlyMap<string, Buffer>, stopping: AbortSignal) {
-  const consumers: Consumer[] = []
-  for (const consumer of config.consumers) {
-    const owner = ownerOf(consumer)
-    consumers.push({ config: consumer, owner, token: await consumerToken(config.runtimeDir, consumer, owner, held.get(consumer.name)) })
-  }
-  const key = config.imdsEndpoints.length === 0 ? Buffer.alloc(0) : await imdsKey(config.runtimeDir)
-  const listeners: WantedListener[] = [
-    ...consumers.map((one) => consumerSocket(config, one, deps)),
-    ...imds(config, key, deps, stopping),
-    ...container(config, consumers, deps),
-  ]
-  return { listeners, tokens: new Map(consumers.map((one) => [one.config.name, one.token])) }
+/** The tokens by consumer, and the key of the IMDS tokens. */
+export interface Secrets {
+  readonly tokens: ReadonlyMap<string, Buffer>
+  readonly imdsKey: Buffer
 }
+
+/** Writes what consumers need; those of `held` keep their token. Throws runtime_dir. */
+export async function writeSecrets(config: Config, held: ReadonlyMap<string, Buffer>): Promise<Secrets> {
+  const tokens = new Map<string, Buffer>()
+  for (const consumer of config.consumers)
+    tokens.set(consumer.name, await consumerToken(config.runtimeDir, consumer, ownerOf(consumer), held.get(consumer.name)))
+  return { tokens, imdsKey: config.imdsEndpoints.length === 0 ? Buffer.alloc(0) : await imdsKey(config.runtimeDir) }
+}
+
+/** The listeners that give credentials. Throws config_invalid for an unknown owner or group. `stopping` ends waits of requests. */
+export const credentialListeners = (config: Config, deps: ListenerDeps, stopping: AbortSignal): WantedListener[] => [
+  ...config.consumers.map((consumer) => consumerSocket(config, consumer, deps)),
+  ...imds(config, deps, stopping),
+  ...container(config, deps),
+]
 
 /** The views of profiles by name, as they are when it is called. */
 const viewsOf = ({ parts }: ListenerDeps, names: readonly string[]): ProfileView[] => names.flatMap((name) => parts.profiles.get(name)?.view ?? [])
@@ -84,11 +80,11 @@ export function telemetryListeners(config: Config, deps: ListenerDeps): WantedLi
   return wanted
 }
 
-function imds(config: Config, key: Buffer, deps: ListenerDeps, stopping: AbortSignal): WantedListener[] {
+function imds(config: Config, deps: ListenerDeps, stopping: AbortSignal): WantedListener[] {
   const { clock, emit } = deps
   return config.imdsEndpoints.map(({ listen: at, hostNames, profile: wanted, availabilityZone }) => {
     const name = `imds ${wanted}`
-    const handler = () => {
+    const handler: WantedListener['handler'] = (_open, secrets) => {
       const [profile] = viewsOf(deps, [wanted])
       return profile === undefined
         ? unavailable
@@ -96,7 +92,7 @@ function imds(config: Config, key: Buffer, deps: ListenerDeps, stopping: AbortSi
             hosts: hostRule(at.host, hostNames),
             profile,
             availabilityZone,
-            tokens: createImdsTokens(key, name, clock),
+            tokens: createImdsTokens(secrets.imdsKey, name, clock),
             clock,
             emit,
             signal: stopping,
@@ -106,26 +102,22 @@ function imds(config: Config, key: Buffer, deps: ListenerDeps, stopping: AbortSi
   })
 }
 
-function container(config: Config, consumers: readonly Consumer[], deps: ListenerDeps): WantedListener[] {
+function container(config: Config, deps: ListenerDeps): WantedListener[] {
   const endpoint = config.containerEndpoint
   if (endpoint === undefined) return []
-  const handler = () =>
+  const all = config.profiles.map(({ name }) => name)
+  const handler: WantedListener['handler'] = (_open, { tokens }) =>
     createContainerHandler({
       hosts: hostRule(endpoint.listen.host, endpoint.hostNames),
-      consumers: consumers.map((one) => ({ name: one.config.name, token: one.token, profiles: viewsOf(deps, one.config.profiles) })),
-      profiles: new Map(
-        viewsOf(
-          deps,
-          config.profiles.map(({ name }) => name),
-        ).map((view) => [view.name, view]),
-      ),
+      consumers: config.consumers.map(({ name, profiles }) => ({ name, token: tokens.get(name) ?? Buffer.alloc(0), profiles: viewsOf(deps, profiles) })),
+      profiles: new Map(viewsOf(deps, all).map((view) => [view.name, view])),
       clock: deps.clock,
       emit: deps.emit,
     })
   return [{ name: 'container', at: tcp(endpoint.listen, true), handler }]
 }
 
-function consumerSocket(config: Config, { config: consumer, owner }: Consumer, deps: ListenerDeps): WantedListener {
+function consumerSocket(config: Config, consumer: ConsumerConfig, deps: ListenerDeps): WantedListener {
   const { clock, emit } = deps
   const handler: WantedListener['handler'] = (open) => {
     const jwt = deps.parts.identities.get('default')?.jwt
@@ -139,7 +131,7 @@ function consumerSocket(config: Config, { config: consumer, owner }: Consumer, d
     })
   }
   const path = join(config.runtimeDir, `${consumer.name}.sock`)
-  return { name: `consumer ${consumer.name}`, at: { kind: 'unix', path, mode: socketMode(consumer.mode), ...owner }, handler }
+  return { name: `consumer ${consumer.name}`, at: { kind: 'unix', path, mode: socketMode(consumer.mode), ...ownerOf(consumer) }, handler }
 }
 
 /** What points an SDK at a consumer's profile. No secret: the token stays in its file. */
@@ -156,5 +148,6 @@ function consumerEnvironment(config: Config, consumer: ConsumerConfig, profile: 
       : metadata !== undefined
         ? { AWS_EC2_METADATA_SERVICE_ENDPOINT: `http://${metadata.address}` }
         : {}
-  return { ...pointing, AWS_REGION: profile.region }
+  // boto3 reads the second name only.
+  return { ...pointing, AWS_REGION: profile.region, AWS_DEFAULT_REGION: profile.region }
 }

@@ -60,7 +60,7 @@ export function createContainerHandler(options: ContainerOptions): Handler {
     if (tooManyFailures()) return { answer: jsonError(429, 'TooManyRequests', 'too many requests without a valid token', { 'retry-after': '1' }) }
     const reason =
       header === undefined
-        ? 'no Authorization header: the token file is unreadable or ends in a newline, or the SDK is too old for it'
+        ? 'no Authorization header: the token file is unreadable or ends in a newline, or the SDK is too old for it (the JavaScript SDK also asks so after a 503)'
         : 'the token is not one of the consumers'
     return { answer: jsonError(401, 'Unauthorized', 'missing or invalid token'), reason }
   }

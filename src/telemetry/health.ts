@@ -152,10 +152,13 @@ export function createHealth(clock: Clock): Health {
       })),
       profiles: [...profiles].map(([name, profile]) => profileReport(name, profile, alive(profile), clock)),
       listeners: Object.fromEntries(listeners),
-      problems: [...problems.values()].map(({ subject, failure, since }): Problem => {
-        const { code, message, remedy } = failure
-        return { subject, code, message, remedy, since: iso(since), runbook: `docs/errors.md#${code}` }
-      }),
+      // Two streams of one agent that is away are one problem.
+      problems: [...new Map([...problems.values()].map((one) => [`${one.subject} ${one.failure.message}`, one])).values()].map(
+        ({ subject, failure, since }): Problem => {
+          const { code, message, remedy } = failure
+          return { subject, code, message, remedy, since: iso(since), runbook: `docs/errors.md#${code}` }
+        },
+      ),
     }),
   }
 }

@@ -140,6 +140,7 @@ log: { format: json }
       AWS_CONTAINER_CREDENTIALS_FULL_URI: `http://${daemon.addressOf('container')}/v1/credentials`,
       AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE: token,
       AWS_REGION: 'us-east-1',
+      AWS_DEFAULT_REGION: 'us-east-1',
     })
     assert.ok(!JSON.stringify(environment).includes(readFileSync(token, 'utf8')))
   })

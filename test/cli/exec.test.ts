@@ -131,17 +131,10 @@ describe('with a daemon of its own', { concurrency: true }, () => {
   })
 
   test('a signal that comes between the credentials and the command is not lost', async () => {
-    let hear = (_signal: NodeJS.Signals): void => {}
-    const first = new Promise<NodeJS.Signals>((resolve) => {
-      hear = resolve
-    })
+    // It comes at the moment at which AWS has issued: before, while or just after the command is started.
+    const issued = eventually('credentials', () => world.aws.requests.some(({ status }) => status >= 200 && status < 300))
     let listeners = 0
-    // Whoever listens a second time is about to start the command: the signal came a moment before.
-    const nextSignal = () => {
-      if (++listeners === 1) return first
-      hear('SIGTERM')
-      return new Promise<NodeJS.Signals>(() => {})
-    }
+    const nextSignal = () => (++listeners === 1 ? issued.then((): NodeJS.Signals => 'SIGTERM') : new Promise<NodeJS.Signals>(() => {}))
     const quiet = await writeConfig(await folder(context), `${readFileSync(config, 'utf8')}log: { level: error }\n`)
     const { status } = await call(['exec', '--config', quiet, '--', 'sh', '-c', 'exec sleep 1'], { PATH: '/usr/bin:/bin' }, nextSignal)
     assert.equal(status, 143)

@@ -105,8 +105,8 @@ test('backoff stays within its bounds for every attempt', () => {
 test('a secret prints as [redacted] wherever it is printed', () => {
   const hidden = secret('hunter2')
   for (const shown of [
-    `${hidden}`,
     String(hidden),
+    ['', hidden].join(''),
     JSON.stringify({ hidden }),
     inspect(hidden),
     inspect({ deep: { hidden } }, { depth: 9, showHidden: true }),

@@ -126,7 +126,6 @@ describe('waits', () => {
     'a token for a part of the audience': { audience: ['x'] },
     'a token of somebody else': { claims: { sub: id('other') } },
     'a token without an end': { claims: { exp: undefined } },
-    'a token whose end has passed': { audience: ['x', 'z'], life: 300, age: 301 },
     'no token but another text': [{ spiffe_id: id('web'), hint: '', svid: 'x.y.z' }],
   }
   for (const [what, content] of Object.entries(useless))
