@@ -13,8 +13,9 @@ RUN npm ci
 COPY LICENSE build.ts ./
 COPY proto proto
 COPY src src
-# The final stage has no mkdir.
-RUN npm run build && mkdir /empty
+# There is no git here to ask for the commit. The final stage has no mkdir.
+ARG REVISION
+RUN SVIDECAR_COMMIT="${REVISION}" npm run build && mkdir /empty
 
 FROM ${RUNTIME_IMAGE}
 COPY --from=build /src/LICENSE /src/dist/svidecar.cjs /src/dist/svidecar.cjs.LEGAL.txt /usr/lib/svidecar/

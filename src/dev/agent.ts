@@ -2,17 +2,17 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { Server, ServerCredentials, status } from '@grpc/grpc-js'
 import type { Clock } from '../core/clock.ts'
-import { createCell, type Source } from '../core/source.ts'
-import { type Behaviour, createAgentService } from './agent-service.ts'
+import { createCell } from '../core/source.ts'
+import { type AgentCall, type Behaviour, createAgentService } from './agent-service.ts'
 import { listen } from './agent-socket.ts'
-import { type AgentCall, createAgentState, type Foreign } from './agent-state.ts'
-import type { Authority, JwtAlgorithm } from './authority.ts'
+import { createAgentState, type Foreign } from './agent-state.ts'
+import type { Authority } from './authority.ts'
 import { createEntries, type Entry } from './entries.ts'
 import { createJwtSvids } from './jwt-svids.ts'
-import { healthService, workloadService } from './workload-definition.ts'
+import { workloadService } from './workload-definition.ts'
 
 export interface AgentOptions {
-  /** unix:///absolute/path or tcp://127.0.0.1:port, port 0 for any. */
+  /** unix:///absolute/path */
   address: string
   authority: Authority
   clock: Clock
@@ -20,13 +20,11 @@ export interface AgentOptions {
   jwtTtlSeconds: number
   /** The `iss` of JWT-SVIDs; SPIRE leaves it out unless configured. */
   jwtIssuer?: string
-  jwtAlgorithm?: JwtAlgorithm
   entries?: Entry[]
   random?: () => number
 }
 
 export interface Agent {
-  /** As asked for, with the real port for TCP. */
   readonly address: string
   /** By entry ID. */
   readonly entries: readonly Entry[]
@@ -38,14 +36,11 @@ export interface Agent {
   deleteEntry(id: string): void
   /** DER roots and optionally JWT keys of another trust domain. */
   federate(trustDomain: string, bundle: Buffer[], jwks?: { keys: object[] }): void
-  unfederate(trustDomain: string): void
   /** A new leaf and key for every entry; resolves when they have been pushed. */
   rotateNow(): Promise<void>
   /** Sends the same X.509 state again, as SPIRE does; bundle streams get news only. */
   push(): void
   setBehaviour(behaviour: Behaviour): void
-  /** Ends open streams with OK. */
-  closeStreams(): void
   /** Removes the socket and ends the streams: gracefully with UNAVAILABLE, or by cutting the connections. */
   stop(how?: 'graceful' | 'abrupt'): Promise<void>
 }
@@ -56,25 +51,17 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
   const { authority, clock, random = Math.random } = options
   const behaviour = createCell<Behaviour>('serve')
   const federated = new Map<string, Foreign>()
-  const calls: AgentCall[] = []
-  const jwts = createJwtSvids({ authority, clock, issuer: options.jwtIssuer, algorithm: options.jwtAlgorithm, random })
-  const entries = createEntries({ authority, clock, random, x509TtlSeconds: options.x509TtlSeconds, held: holding(behaviour), changed: () => service.push() })
-
-  const state = createAgentState({ ...options, behaviour, entries, federated, jwts, calls })
-  const service = createAgentService(state)
-
-  // SPIRE has its JWT key in the bundle before the first token; the authority makes an RSA key when one is needed.
-  if (options.jwtAlgorithm)
-    await authority.issueJwt({ spiffeId: `spiffe://${authority.trustDomain}`, audience: [], ttlSeconds: 0, algorithm: options.jwtAlgorithm })
+  const jwts = createJwtSvids({ authority, clock, issuer: options.jwtIssuer, random })
+  const mayRenew = async (signal: AbortSignal) => {
+    while (behaviour.current === 'hold-rotation') await behaviour.next('hold-rotation', signal)
+  }
+  const entries = createEntries({ authority, clock, random, x509TtlSeconds: options.x509TtlSeconds, mayRenew, changed: () => service.push() })
+  const service = createAgentService(createAgentState({ ...options, entries, federated, jwts }), behaviour)
   for (const entry of options.entries ?? []) entries.add(entry)
   await entries.settled()
 
   const server = new Server()
   server.addService(workloadService(), service.implementation)
-  server.addService(healthService(), {
-    Check: (_call: unknown, reply: (error: null, answer: object) => void) => reply(null, { status: 'SERVING' }),
-    Watch: (call: { write(answer: object): void }) => call.write({ status: 'SERVING' }),
-  })
   const injector = server.createConnectionInjector(ServerCredentials.createInsecure())
   const listener = await listen(options.address, (socket) => injector.injectConnection(socket)).catch(async (error) => {
     await entries.stop()
@@ -101,13 +88,13 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
   let stopping: Promise<void> | undefined
 
   return {
-    address: listener.address,
+    address: options.address,
     get entries() {
       return entries.identities.map(({ entry }) => entry)
     },
-    calls,
+    calls: service.calls,
     get openStreams() {
-      return service.openStreams
+      return service.streams.size
     },
     addEntry: entries.add,
     updateEntry: (id, change) => {
@@ -119,34 +106,15 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
       federated.set(trustDomain, { bundle, jwks })
       void push()
     },
-    unfederate: (trustDomain) => {
-      federated.delete(trustDomain)
-      void push()
-    },
     rotateNow: entries.renewAll,
     push: () => void push(),
     setBehaviour: (next) => {
       behaviour.set(next)
       void push()
     },
-    closeStreams: () => service.end(),
     stop: (how = 'graceful') => {
       stopping ??= stop(how)
       return stopping
-    },
-  }
-}
-
-/** Whether renewals wait, as a source of its own. */
-function holding(behaviour: Source<Behaviour>): Source<boolean> {
-  const now = () => behaviour.current === 'hold-rotation'
-  return {
-    get current() {
-      return now()
-    },
-    next: async (seen, signal) => {
-      while (now() === seen) await behaviour.next(behaviour.current, signal)
-      return now()
     },
   }
 }

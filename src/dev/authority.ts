@@ -1,7 +1,7 @@
 // A certificate and token authority of one trust domain that issues exactly what SPIRE would; keys stay in memory.
-import { createPublicKey, generateKeyPair, type KeyObject, randomBytes } from 'node:crypto'
+import { createPublicKey, generateKeyPair, type KeyObject, randomBytes, X509Certificate } from 'node:crypto'
 import { promisify } from 'node:util'
-import { type JWTPayload, SignJWT } from 'jose'
+import { SignJWT } from 'jose'
 import type { Clock } from '../core/clock.ts'
 import { createCertificate, type Name, randomSerial } from './certificate.ts'
 
@@ -41,7 +41,7 @@ export interface JwtRequest {
   spiffeId: string
   audience: string[]
   ttlSeconds: number
-  issuer?: string
+  issuer?: string | undefined
   algorithm?: JwtAlgorithm
 }
 
@@ -69,7 +69,7 @@ interface SigningAuthority {
 
 interface JwtKey {
   readonly kid: string
-  readonly type: 'EC' | 'RSA'
+  readonly type: KeyType
   readonly key: KeyObject
 }
 
@@ -87,43 +87,34 @@ export async function createAuthority(options: AuthorityOptions): Promise<Author
   let signing = await createSigning(options)
   roots.push(signing.root)
 
-  const jwtKey = async (type: JwtKey['type']): Promise<JwtKey> => {
-    const existing = jwtKeys.findLast((one) => one.type === type)
-    if (existing) return existing
-    const made = await createJwtKey(type)
+  const addJwtKey = async (type: KeyType): Promise<JwtKey> => {
+    const made = { kid: randomBytes(24).toString('base64url'), type, key: await createKey(type) }
     jwtKeys.push(made)
     return made
   }
-  await jwtKey('EC')
+  await addJwtKey('ec-p256')
 
   return {
     trustDomain,
     bundle: () => [...roots],
-    rootPem: () => toPem(signing.root),
+    rootPem: () => new X509Certificate(signing.root).toString(),
     issueX509: async (request) => {
       if (!request.spiffeId.startsWith(`spiffe://${trustDomain}/`)) throw new Error(`${request.spiffeId} is not in the trust domain ${trustDomain}`)
       return issueX509(signing, request, clock)
     },
     issueJwt: async (request) => {
-      const algorithm = request.algorithm ?? 'ES256'
-      const { kid, key } = await jwtKey(algorithm === 'ES256' ? 'EC' : 'RSA')
-      const issuedAt = Math.floor(clock.now() / 1000)
-      const claims: JWTPayload = {
-        sub: request.spiffeId,
-        aud: request.audience,
-        exp: issuedAt + request.ttlSeconds,
-        iat: issuedAt,
-        ...(request.issuer === undefined ? {} : { iss: request.issuer }),
-      }
+      const { spiffeId, audience, ttlSeconds, issuer, algorithm = 'ES256' } = request
+      const type = algorithm === 'ES256' ? 'ec-p256' : 'rsa-2048'
+      const { kid, key } = jwtKeys.findLast((one) => one.type === type) ?? (await addJwtKey(type))
+      const iat = Math.floor(clock.now() / 1000)
+      const claims = { sub: spiffeId, aud: audience, exp: iat + ttlSeconds, iat, ...(issuer !== undefined && { iss: issuer }) }
       return new SignJWT(claims).setProtectedHeader({ alg: algorithm, kid, typ: 'JWT' }).sign(key)
     },
     jwks: async () => ({ keys: jwtKeys.map(({ kid, key }) => ({ ...createPublicKey(key).export({ format: 'jwk' }), kid })) }),
     rotate: async () => {
-      const types = new Set(jwtKeys.map(({ type }) => type))
-      const [next, ...keys] = await Promise.all([createSigning(options), ...[...types].map(createJwtKey)])
-      signing = next
-      roots.push(next.root)
-      jwtKeys.push(...keys)
+      signing = await createSigning(options)
+      roots.push(signing.root)
+      await Promise.all([...new Set(jwtKeys.map(({ type }) => type))].map(addJwtKey))
     },
   }
 }
@@ -135,11 +126,6 @@ export async function createKey(type: KeyType): Promise<KeyObject> {
   const pair =
     type === 'rsa-2048' ? await generate('rsa', { modulusLength: 2048 }) : await generate('ec', { namedCurve: type === 'ec-p384' ? 'P-384' : 'P-256' })
   return pair.privateKey
-}
-
-async function createJwtKey(type: JwtKey['type']): Promise<JwtKey> {
-  const key = await createKey(type === 'EC' ? 'ec-p256' : 'rsa-2048')
-  return { kid: randomBytes(24).toString('base64url'), type, key }
 }
 
 async function createSigning({ trustDomain, keyType, intermediate, clock }: AuthorityOptions): Promise<SigningAuthority> {
@@ -173,6 +159,11 @@ async function createSigning({ trustDomain, keyType, intermediate, clock }: Auth
   return { ...below, root: root.certificate, intermediates: [below.certificate], notAfter }
 }
 
+const leafSubject: Name = [
+  ['C', 'US'],
+  ['O', 'SPIRE'],
+]
+
 async function issueX509(signing: SigningAuthority, request: X509Request, clock: Clock): Promise<IssuedX509> {
   const key = await createKey(request.keyType ?? 'ec-p256')
   const start = wholeSeconds(request.lifetimeStart ?? clock.now())
@@ -181,15 +172,7 @@ async function issueX509(signing: SigningAuthority, request: X509Request, clock:
   const commonName = request.dnsNames?.[0]
   const leaf = createCertificate({
     publicKey: createPublicKey(key),
-    subject: [
-      ...(request.subject === 'empty'
-        ? []
-        : ([
-            ['C', 'US'],
-            ['O', 'SPIRE'],
-          ] as const)),
-      ...(commonName === undefined ? [] : ([['CN', commonName]] as const)),
-    ],
+    subject: [...(request.subject === 'empty' ? [] : leafSubject), ...(commonName === undefined ? [] : [['CN', commonName] as const])],
     issuer: signing.subject,
     issuerKey: signing.key,
     notBefore,
@@ -201,5 +184,3 @@ async function issueX509(signing: SigningAuthority, request: X509Request, clock:
   })
   return { chain: [leaf, ...signing.intermediates], key: key.export({ type: 'pkcs8', format: 'der' }), notBefore, notAfter }
 }
-
-const toPem = (raw: Buffer): string => `-----BEGIN CERTIFICATE-----\n${raw.toString('base64').replace(/.{64}(?=.)/g, '$&\n')}\n-----END CERTIFICATE-----\n`

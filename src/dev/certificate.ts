@@ -1,12 +1,12 @@
 // Writes X.509 certificates, right or deliberately wrong, and reads from them what node:crypto does not tell.
 import { createHash, createPublicKey, type KeyObject, randomBytes, sign } from 'node:crypto'
-import { bits, boolean, type DerElement, der, flags, integer, octets, oid, printable, readDer, sequence, time } from './der.ts'
+import { bits, boolean, type DerElement, der, integer, octets, oid, printable, readDer, sequence, time } from './der.ts'
 
 /** Distinguished name, in order: attribute and value, PrintableString. */
 export type Name = readonly (readonly ['C' | 'O' | 'OU' | 'CN' | 'serialNumber', string])[]
 
 /** Bit numbers of KeyUsage (RFC 5280, 4.2.1.3). */
-export const keyUsageBits = { digitalSignature: 0, keyEncipherment: 2, keyAgreement: 4, keyCertSign: 5, cRLSign: 6 } as const
+const keyUsageBits = { digitalSignature: 0, keyEncipherment: 2, keyAgreement: 4, keyCertSign: 5, cRLSign: 6 } as const
 export type KeyUsage = keyof typeof keyUsageBits
 
 export interface CertificateContent {
@@ -50,6 +50,12 @@ function signatureOf(key: KeyObject): { algorithm: Buffer; hash: string } {
     : { algorithm: sequence(oid('1.2.840.10045.4.3.2')), hash: 'sha256' }
 }
 
+/** All of our bits are in the first byte; DER wants the zero bits behind the last one cut off. */
+function keyUsageDer(usages: readonly KeyUsage[]): Buffer {
+  const set = usages.map((usage) => keyUsageBits[usage])
+  return bits(Buffer.from([set.reduce((byte, bit) => byte | (0x80 >> bit), 0)]), 7 - Math.max(...set))
+}
+
 const extension = (id: string, critical: boolean, value: Buffer): Buffer => sequence(oid(id), ...(critical ? [boolean(true)] : []), octets(value))
 
 /** Makes one X.509 v3 certificate, in DER. Leaves get both extended key usages, as SPIRE's do. */
@@ -57,7 +63,7 @@ export function createCertificate(c: CertificateContent): Buffer {
   const { algorithm, hash } = signatureOf(c.issuerKey)
   const names = [...(c.dnsNames ?? []).map((name) => der(0x82, Buffer.from(name))), ...c.uris.map((uri) => der(0x86, Buffer.from(uri)))]
   const extensions = [
-    extension('2.5.29.15', true, flags(...c.keyUsage.map((usage) => keyUsageBits[usage]))),
+    extension('2.5.29.15', true, keyUsageDer(c.keyUsage)),
     ...(c.ca ? [] : [extension('2.5.29.37', false, sequence(oid('1.3.6.1.5.5.7.3.1'), oid('1.3.6.1.5.5.7.3.2')))]),
     extension('2.5.29.19', true, c.ca ? sequence(boolean(true)) : sequence()),
     extension('2.5.29.14', false, octets(keyIdentifier(c.publicKey))),
@@ -80,11 +86,10 @@ export function createCertificate(c: CertificateContent): Buffer {
 
 export interface CertificateFacts {
   readonly version: number
-  readonly emptySubject: boolean
-  /** BasicConstraints cA; undefined without the extension. */
-  readonly ca: boolean | undefined
-  /** undefined without the extension. */
-  readonly keyUsage: ReadonlySet<KeyUsage> | undefined
+  /** The cA flag of BasicConstraints. */
+  readonly ca: boolean
+  /** Empty also without the extension. */
+  readonly keyUsage: ReadonlySet<KeyUsage>
   /** In the order of the certificate. */
   readonly uris: readonly string[]
 }
@@ -93,33 +98,20 @@ export interface CertificateFacts {
 export function readCertificate(raw: Buffer): CertificateFacts {
   const inside = (element: DerElement | undefined) => readDer(element?.content ?? Buffer.alloc(0))
   const fields = inside(inside(readDer(raw)[0])[0])
-  const hasVersion = fields[0]?.tag === 0xa0
-  const extensions = new Map<string, Buffer>()
-  for (const one of inside(inside(fields.find((field) => field.tag === 0xa3))[0])) {
+  const extensions = new Map<string | undefined, DerElement | undefined>()
+  for (const one of inside(inside(fields.find(({ tag }) => tag === 0xa3))[0])) {
     const parts = inside(one)
-    extensions.set(parts[0]?.raw.toString('hex') ?? '', parts.at(-1)?.content ?? Buffer.alloc(0))
+    extensions.set(parts[0]?.raw.toString('hex'), parts.at(-1))
   }
-  const extensionOf = (id: string) => extensions.get(oid(id).toString('hex'))
-  const constraints = extensionOf('2.5.29.19')
-  const usage = extensionOf('2.5.29.15')
-  const usageBits = usage && readDer(usage)[0]?.content.subarray(1)
-  const names = extensionOf('2.5.29.17')
+  // Each value is an OCTET STRING with one element in it.
+  const valueOf = (id: string) => inside(extensions.get(oid(id).toString('hex')))[0]
+  const usageByte = valueOf('2.5.29.15')?.content[1] ?? 0
   return {
-    version: hasVersion ? (inside(fields[0])[0]?.content[0] ?? 0) + 1 : 1,
-    emptySubject: fields[hasVersion ? 5 : 4]?.content.length === 0,
-    ca: constraints && inside(readDer(constraints)[0]).some(({ tag, content }) => tag === 0x01 && content[0] !== 0),
-    keyUsage:
-      usageBits &&
-      new Set(
-        (Object.keys(keyUsageBits) as KeyUsage[]).filter((name) => {
-          const bit = keyUsageBits[name]
-          return ((usageBits[bit >> 3] ?? 0) & (0x80 >> (bit & 7))) !== 0
-        }),
-      ),
-    uris: names
-      ? inside(readDer(names)[0])
-          .filter(({ tag }) => tag === 0x86)
-          .map(({ content }) => content.toString())
-      : [],
+    version: fields[0]?.tag === 0xa0 ? (inside(fields[0])[0]?.content[0] ?? 0) + 1 : 1,
+    ca: inside(valueOf('2.5.29.19')).some(({ tag, content }) => tag === 0x01 && content[0] !== 0),
+    keyUsage: new Set((Object.keys(keyUsageBits) as KeyUsage[]).filter((name) => (usageByte & (0x80 >> keyUsageBits[name])) !== 0)),
+    uris: inside(valueOf('2.5.29.17'))
+      .filter(({ tag }) => tag === 0x86)
+      .map(({ content }) => content.toString()),
   }
 }

@@ -2,50 +2,34 @@
 // of JSON for each, until its input ends.
 import { setTimeout as delay } from 'node:timers/promises'
 import { GetCallerIdentityCommand, STSClient } from '@aws-sdk/client-sts'
-import { systemCode } from '../core/errors.ts'
 
 export interface Call {
   readonly ok: boolean
   /** Who AWS says the caller is. */
   readonly arn?: string
-  /** The key that the request was signed with; none if there were no credentials to sign with. */
+  /** The key that the request was signed with. */
   readonly accessKeyId?: string
   readonly error?: string
 }
 
-const everyMs = 1_000
-
-/** Calls until the standard input ends. */
-export async function runClient(): Promise<void> {
-  const over = new AbortController()
-  process.stdin.once('close', () => over.abort()).resume()
-  process.stdout.on('error', (error) => {
-    if (systemCode(error) !== 'EPIPE') throw error
-    over.abort()
-  })
+export async function runClient(): Promise<never> {
+  // Whoever started it has gone, or does not listen.
+  process.stdin.once('close', () => process.exit(0)).resume()
+  process.stdout.on('error', () => process.exit(0))
   const client = new STSClient()
-  let accessKeyId: string | undefined
-  // Below all the others, where requests have been signed.
-  client.middlewareStack.add(
-    (next) => (args) => {
-      const { headers } = args.request as { headers: Record<string, string> }
-      accessKeyId = /Credential=([^/]+)\//.exec(headers['authorization'] ?? '')?.[1]
-      return next(args)
-    },
-    { step: 'deserialize', name: 'noteAccessKey' },
-  )
   const call = async (): Promise<Call> => {
-    accessKeyId = undefined
     try {
+      // The client remembers what this gives, and signs with it.
+      const { accessKeyId } = await client.config.credentials()
       const { Arn = '' } = await client.send(new GetCallerIdentityCommand({}))
-      return { ok: true, arn: Arn, ...(accessKeyId === undefined ? {} : { accessKeyId }) }
+      return { ok: true, arn: Arn, accessKeyId }
     } catch (error) {
-      return { ok: false, error: error instanceof Error ? `${error.name}: ${error.message}` : String(error) }
+      return { ok: false, error: String(error) }
     }
   }
-  while (!over.signal.aborted) {
-    const begun = performance.now()
+  for (;;) {
+    const pause = delay(1_000)
     console.log(JSON.stringify(await call()))
-    await delay(Math.max(0, begun + everyMs - performance.now()), undefined, { signal: over.signal }).catch(() => {})
+    await pause
   }
 }

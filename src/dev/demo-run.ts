@@ -5,101 +5,141 @@ import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { systemClock } from '../core/clock.ts'
 import { errorText } from '../core/errors.ts'
-import type { StatusReport } from '../core/health.ts'
-import type { DemoOptions } from './demo-arguments.ts'
+import { startAgent } from './agent.ts'
+import { startChild, startDaemon, startGuard } from './demo-children.ts'
 import type { Call } from './demo-client.ts'
-import { daemonBundle, type ProfileName, profileNames, startDaemon } from './demo-daemon.ts'
-import { startChild, startGuard } from './demo-process.ts'
-import { render } from './demo-screen.ts'
-import { createStory, type Story } from './demo-story.ts'
-import { startSwitches } from './demo-switches.ts'
-import { isScreen, openTerminal, readKeys } from './demo-terminal.ts'
-import { banner, entryLine, objections, shellLines, tallies } from './demo-words.ts'
+import { openScreen } from './demo-screen.ts'
+import { count, createStory, entryLine, objections, type Part, type ProfileName, profileNames, type Story } from './demo-story.ts'
 import { startWorld } from './world.ts'
 
-const frameMs = 500
+export interface DemoOptions {
+  /** When it ends by itself and judges; left out, a person ends it. */
+  readonly forMs?: number
+  /** How long an SVID lives, X.509 and JWT. */
+  readonly svidSeconds: number
+  /** How long a session of AWS lives. */
+  readonly sessionSeconds: number
+}
+
+const print = (line: string) => void process.stdout.write(`${line}\n`)
 
 /** Runs the demo until its time is over or somebody ends it. Returns the exit status. Throws what keeps it from starting. */
 export async function runDemo(options: DemoOptions): Promise<number> {
-  const bundle = daemonBundle()
-  const print = (line: string) => void process.stdout.write(`${line}\n`)
-  const plain = !isScreen()
-  if (plain) for (const line of ['svidecar demo', ...banner]) print(line)
+  const plain = !process.stdout.isTTY
+  if (plain) print('svidecar demo\nA development world with a fake AWS, on loopback: nothing leaves this machine.')
   const story = createStory(Date.now, (entry) => plain && print(entryLine(entry)))
-  const ending = await perform(options, story, bundle, plain ? print : undefined)
-  const against = [...(ending === 'time' || ending === 'person' ? [] : [ending]), ...objections(story)]
-  if (ending === 'person' && options.forMs !== undefined) against.unshift('it was ended before its time')
-  print(`svidecar demo: ${tallies(story)}`)
+  const ending = await perform(options, story, plain)
+  const { calls, failed, rotations } = story
+  const sums = [
+    count(calls, 'call'),
+    `${failed || 'none'} failed`,
+    count(rotations.svids, 'SVID rotation'),
+    count(rotations.credentials, 'credential rotation'),
+  ]
+  print(`svidecar demo: ${sums.join(', ')}.`)
   // Whoever watches and takes things away makes calls fail: that is no failure of the demo.
-  if (against.length === 0 || (ending === 'person' && options.forMs === undefined)) return 0
-  print(`svidecar demo: failed: ${against.join('; ')}.`)
-  return 1
+  if (ending === 'a person' && options.forMs === undefined) return 0
+  const against = [...(ending === 'time' ? [] : [`ended by ${ending}`]), ...objections(story)]
+  if (against.length > 0) print(`svidecar demo: failed: ${against.join('; ')}.`)
+  return against.length === 0 ? 0 : 1
 }
 
-/** Everything between the first process and the last. Resolves with who ended it, or with what broke. */
-async function perform(options: DemoOptions, story: Story, bundle: string, print: ((line: string) => void) | undefined): Promise<string> {
+/** Everything between the first process and the last. Resolves with who or what ended it. */
+async function perform({ forMs, svidSeconds, sessionSeconds }: DemoOptions, story: Story, plain: boolean): Promise<string> {
   await using stack = new AsyncDisposableStack()
-  const { over, finish } = endings(options)
+  const over = new AbortController()
+  const finish = (ending: string) => over.abort(ending)
+  // A second signal does not wait; the guard still cleans up.
+  for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(name, () => (over.signal.aborted ? process.exit(1) : finish('a person')))
+  process.stdout.on('error', () => finish('a person'))
+  if (forMs !== undefined) setTimeout(() => finish('time'), forMs)
 
   const folder = await mkdtemp(join(tmpdir(), 'svidecar-demo-'))
   stack.defer(() => rm(folder, { recursive: true, force: true }))
-  const { svidSeconds, sessionSeconds } = options
-  const lifetimes = { x509TtlSeconds: svidSeconds, jwtTtlSeconds: svidSeconds, sessionSeconds }
-  const world = await startWorld({ directory: folder, clock: systemClock, ...lifetimes })
-  const switches = startSwitches(world, lifetimes, story)
-  stack.defer(() => switches.stop())
+  const lifetimes = { x509TtlSeconds: svidSeconds, jwtTtlSeconds: svidSeconds }
+  const world = await startWorld({ directory: folder, clock: systemClock, ...lifetimes, sessionSeconds })
+  const { aws, authority, spiffeId, socket, issuer } = world
+  stack.defer(() => world.stop())
 
-  const daemon = startDaemon(bundle, world, folder, (line) => over.signal.aborted || story.logged(line))
+  let { agent } = world
+  stack.defer(() => agent.stop())
+  // With a common name in its certificate, or the daemon warns that the source identity changes with each serial.
+  const dnsNames = ['web.dev.local']
+  agent.updateEntry('web', { dnsNames })
+  /** Takes a part away that is here, brings one back that is not. */
+  async function turn(part: Part): Promise<void> {
+    const here = !story.away.has(part)
+    if (part === 'AWS') await (here ? aws.closeIssuing() : aws.openIssuing())
+    else if (here) await agent.stop()
+    else {
+      // The same authority, so that AWS goes on trusting what the next agent issues.
+      const entries = [{ id: 'web', spiffeId, hint: 'web', dnsNames }]
+      agent = await startAgent({ address: socket, authority, clock: systemClock, ...lifetimes, jwtIssuer: issuer, entries })
+    }
+    story.switched(part, !here)
+  }
+
+  const daemon = startDaemon(world, folder)
   stack.defer(startGuard(daemon.pid, folder))
   stack.defer(() => daemon.stop())
-  void daemon.ended.then((how) => finish(`the daemon has ended, with ${how}`))
-
-  let status: StatusReport | undefined
-  let paste: readonly string[] = []
-  const startedAt = Date.now()
-  const terminal = print === undefined ? openTerminal(() => draw()) : undefined
-  const draw = () => terminal?.draw(render({ now: Date.now(), startedAt, options, story, status, paste, folder, keys }, terminal.columns, terminal.rows))
-  const keys = readKeys((key) => {
-    if (key === 'q' || key === '\x03') finish('person')
-    else if (key === 'a' || key === 'i') switches.turn(key === 'a' ? 'agent' : 'AWS').then(draw, (error) => finish(errorText(error)))
-  })
-  stack.defer(() => terminal?.close())
+  void daemon.ended.then((how) => finish(`the daemon, with ${how}`))
 
   async function startClient(name: ProfileName): Promise<Readonly<Record<string, string>>> {
-    const env = { ...(await daemon.environment(name)), AWS_ENDPOINT_URL: world.aws.checkingUrl }
-    const client = startChild({
-      command: [process.argv[1] ?? '', 'client'],
-      env: { ...env, HOME: folder, PATH: process.env['PATH'] ?? '' },
-      tells: 'stdout',
-      told: (call) => over.signal.aborted || story.called(name, call as unknown as Call),
-    })
+    const env = { ...(await daemon.environment(name)), AWS_ENDPOINT_URL: aws.checkingUrl }
+    const client = startChild([process.argv[1] ?? '', 'client'], folder, env, (line) => over.signal.aborted || story.called(name, JSON.parse(line) as Call))
     stack.defer(() => client.stop())
-    void client.ended.then((how) => finish(`the client of ${name} has ended, with ${how}`))
+    void client.ended.then((how) => finish(`the client of ${name}, with ${how}`))
     return env
   }
 
-  draw()
+  const startedAt = Date.now()
+  let paste: string | undefined
+  const screen = plain ? undefined : openScreen()
+  stack.defer(() => screen?.close())
+  const draw = () => screen?.draw({ now: Date.now(), startedAt, options: { svidSeconds, sessionSeconds }, story, paste })
+  process.stdout.on('resize', draw)
+  stack.defer(() => void process.stdout.off('resize', draw))
+  // One after the other, or a part that is on its way would be taken away again.
+  let turns: Promise<void> = Promise.resolve()
+  stack.defer(() => turns)
+  readKeys((key) => {
+    if (key === 'q' || key === '\x03') finish('a person')
+    if (key !== 'a' && key !== 'i') return
+    turns = turns.then(() => turn(key === 'a' ? 'agent' : 'AWS')).then(draw, (error) => finish(errorText(error)))
+  })
+
   while (!over.signal.aborted) {
-    status = await daemon.status().catch(() => status)
-    if (story.ready && paste.length === 0) {
+    await daemon.status().then(story.observed, () => {}) // it does not listen yet, or has ended
+    if (story.status?.started && paste === undefined) {
       const [mine] = await Promise.all(profileNames.map(startClient))
-      paste = shellLines(mine ?? {})
-      await writeFile(join(folder, 'env'), `${paste.join('\n')}\n`)
-      for (const line of ['', 'To be one more client, paste this into another shell:', ...paste.map((one) => `  ${one}`), '']) print?.(line)
+      const lines = shellLines(mine ?? {})
+      await writeFile(join(folder, 'env'), `${lines.join('\n')}\n`)
+      paste = `. ${folder}/env && aws sts get-caller-identity`
+      if (plain) print(`\nTo be one more client, paste this into another shell:\n  ${lines.join('\n  ')}\n`)
     }
     draw()
-    await delay(frameMs, undefined, { signal: over.signal }).catch(() => {})
+    await delay(500, undefined, { signal: over.signal }).catch(() => {})
   }
   return String(over.signal.reason)
 }
 
-/** Ends the demo by the first of: a signal, a reader who has gone, the time, and whoever calls `finish`. */
-function endings({ forMs }: DemoOptions): { over: AbortController; finish: (ending: string) => void } {
-  const over = new AbortController()
-  const finish = (ending: string) => over.abort(ending)
-  // A second one does not wait; the guard still cleans up.
-  for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT'] as const) process.on(name, () => (over.signal.aborted ? process.exit(1) : finish('person')))
-  process.stdout.on('error', () => finish('person'))
-  if (forMs !== undefined) setTimeout(() => finish('time'), forMs)
-  return { over, finish }
+/**
+ * Calls back with each key; from a pipe as well, so that a script can press them. A terminal whose output goes
+ * elsewhere is left alone: reading it would stop a demo that runs in the background.
+ */
+function readKeys(pressed: (key: string) => void): void {
+  const { stdin, stdout } = process
+  if (stdin.isTTY && !stdout.isTTY) return
+  if (stdin.isTTY) stdin.setRawMode(true)
+  stdin.setEncoding('utf8').on('data', (keys: string) => {
+    for (const key of keys) pressed(key)
+  })
+  stdin.on('error', () => {}) // no keys then
 }
+
+/** The environment of a client, and nothing of the shell's own that an SDK would follow instead. */
+const shellLines = (environment: Readonly<Record<string, string>>): string[] => [
+  'unset AWS_PROFILE AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY AWS_SESSION_TOKEN',
+  'export AWS_CONFIG_FILE=/dev/null AWS_SHARED_CREDENTIALS_FILE=/dev/null',
+  ...Object.entries(environment).map(([name, value]) => `export ${name}=${value}`),
+]

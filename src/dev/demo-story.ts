@@ -1,197 +1,157 @@
-// What happens in the demo, in plain words: a fold over the daemon's log, the calls and the key presses. Pure but for
+// What happens in the demo, in plain words: a fold over the daemon's status, the calls and the key presses. Pure but for
 // its own state, so that a test can tell it any story.
+import { sentence } from '../core/errors.ts'
+import type { StatusReport } from '../core/health.ts'
 import type { Call } from './demo-client.ts'
-import { type ProfileName, profileNames } from './demo-daemon.ts'
-import { expectation, seconds, tail } from './demo-words.ts'
 
-/** quiet: what the screen shows in its rows anyway. */
-export type Tone = 'plain' | 'quiet' | 'good' | 'warn' | 'bad'
-
-export interface Entry {
-  readonly at: number
-  /** Who it is about: agent, identity, daemon, AWS, or a profile. */
-  readonly subject: string
-  readonly text: string
-  readonly tone: Tone
-}
-
-export interface Tally {
-  ok: number
-  failed: number
-  /** The last of them, oldest first. */
-  recent: boolean[]
-  last?: Call
-  lastAt: number
-  /** The key that the last good call was signed with. */
-  accessKeyId?: string
-  /** Of the credentials that the daemon has; wall clock, milliseconds. */
-  endsAt: number
-  /** When the daemon asks AWS again after a failure. */
-  retryAt?: number
-}
+/** The profiles of the demo, each with a consumer of its name, by the way to their credentials. */
+export const profiles = { app: 'Roles Anywhere', reports: 'web identity' } as const
+export type ProfileName = keyof typeof profiles
+export const profileNames: readonly ProfileName[] = ['app', 'reports']
 
 /** What a person can take away. */
 export type Part = 'agent' | 'AWS'
 
+export interface Entry {
+  readonly at: number
+  /** Who it is about: agent, AWS, daemon, identity, or a profile. */
+  readonly subject: string
+  readonly text: string
+}
+
 export interface Story {
-  readonly entries: readonly Entry[]
-  readonly profiles: Readonly<Record<ProfileName, Tally>>
+  readonly entries: Entry[]
+  /** What the daemon said last; undefined until it answers. */
+  status: StatusReport | undefined
+  /** The last call of each profile, and the key of its last good one. */
+  readonly last: Partial<Record<ProfileName, Call>>
+  readonly keys: Partial<Record<ProfileName, string | undefined>>
+  calls: number
+  failed: number
+  firstError: string | undefined
   /** How often each was replaced by a new one; credentials count once a call was signed with them. */
   readonly rotations: { svids: number; credentials: number }
-  readonly firstError: string | undefined
-  readonly x509EndsAt: number
-  readonly jwtEndsAt: number
-  /** Since when a part is away. */
-  readonly away: Readonly<Partial<Record<Part, number>>>
-  readonly lastSwitch: { readonly part: Part; readonly here: boolean; readonly at: number } | undefined
-  /** Every profile has had credentials. */
-  readonly ready: boolean
-  logged(line: Readonly<Record<string, unknown>>): void
+  readonly away: Set<Part>
+  lastSwitch: { readonly part: Part; readonly at: number } | undefined
+  observed(status: StatusReport): void
   called(profile: ProfileName, call: Call): void
   /** Somebody took a part away or brought it back. */
   switched(part: Part, here: boolean): void
 }
 
-const remembered = 200
-const recently = 60
-
 /** Starts a story; `told` hears every entry at once. */
 export function createStory(now: () => number, told: (entry: Entry) => void): Story {
-  const entries: Entry[] = []
-  const tally = (): Tally => ({ ok: 0, failed: 0, recent: [], lastAt: 0, endsAt: 0 })
-  const profiles = { app: tally(), reports: tally() }
-  const rotations = { svids: 0, credentials: 0 }
-  const away: Partial<Record<Part, number>> = {}
-  // Told since the identity was last well: two streams of one agent say the same.
+  // Told since all was well: streams and tries repeat themselves.
   const complaints = new Set<string>()
-  let lastSwitch: Story['lastSwitch']
-  let serial = ''
-  let firstError: string | undefined
-  let x509EndsAt = 0
-  let jwtEndsAt = 0
 
-  function tell(subject: string, text: string, tone: Tone = 'plain'): void {
-    const entry = { at: now(), subject, text, tone }
-    entries.push(entry)
-    if (entries.length > remembered) entries.shift()
+  function tell(subject: string, text: string): void {
+    const entry = { at: now(), subject, text }
+    story.entries.push(entry)
     told(entry)
   }
-  const left = (instant: number): string => `${seconds(instant - now())} s`
 
-  const listeners: Readonly<Record<string, (line: Line) => void>> = {
-    'daemon.starting': ({ text }) => tell('daemon', `svidecar ${text('version')} runs as process ${text('pid')}`),
-    'x509.updated': ({ text, instant }) => {
-      x509EndsAt = instant('not_after')
-      const first = serial === ''
-      if (!first && serial !== text('serial')) rotations.svids++
-      serial = text('serial')
-      tell('identity', `${first ? `${text('spiffe_id')} has` : 'a new'} X.509-SVID ${tail(serial)}, which ends in ${left(x509EndsAt)}`, 'good')
-    },
-    'jwt.fetched': ({ instant }) => {
-      jwtEndsAt = instant('expires')
-    },
-    'identity.failing': ({ words }) => {
-      if (complaints.has(words)) return
-      complaints.add(words)
-      tell('identity', words, 'warn')
-    },
-    'identity.recovered': () => {
-      if (complaints.size > 0) tell('identity', 'the agent answers again', 'good')
-      complaints.clear()
-    },
-    // The SDK for JavaScript asks once more without its token when an endpoint answers 503.
-    'listener.refused': () => {},
-    'credentials.fresh': ({ profile, text, instant }) => {
-      if (profile === undefined) return
-      profiles[profile].endsAt = instant('expires')
-      delete profiles[profile].retryAt
-      tell(profile, `new credentials ${text('access_key_id')}, which end in ${left(profiles[profile].endsAt)}`, 'good')
-    },
-    'credentials.expired': ({ profile }) => tell(profile ?? 'daemon', 'the last good credentials have ended: callers get 503', 'bad'),
-    'exchange.failed': ({ profile, text, number }) => {
-      if (profile === undefined) return
-      const wait = number('retry_in_seconds')
-      profiles[profile].retryAt = now() + wait * 1_000
-      const served = profiles[profile].endsAt > now() ? 'the last good ones stay' : 'there are none to serve'
-      tell(profile, `no new credentials (${text('code')}): ${served}; the daemon asks again in ${seconds(wait * 1_000)} s`, 'warn')
-    },
-  }
+  const story: Story = {
+    entries: [],
+    status: undefined,
+    last: {},
+    keys: {},
+    calls: 0,
+    failed: 0,
+    firstError: undefined,
+    rotations: { svids: 0, credentials: 0 },
+    away: new Set(),
+    lastSwitch: undefined,
 
-  return {
-    entries,
-    profiles,
-    rotations,
-    away,
-    get lastSwitch() {
-      return lastSwitch
+    observed(status) {
+      const before = story.status
+      story.status = status
+      if (before === undefined) tell('daemon', `svidecar ${status.version} runs as process ${status.pid}`)
+      const [old] = before?.identities ?? []
+      const [identity] = status.identities
+      if (identity?.serial !== undefined && identity.serial !== old?.serial) {
+        if (old?.serial !== undefined) story.rotations.svids++
+        tell('identity', `${identity.spiffeId} has a new X.509-SVID ${tail(identity.serial)}, which ends in ${left(identity.notAfter, now())} s`)
+      }
+      for (const profile of status.profiles) {
+        const known = before?.profiles.find(({ name }) => name === profile.name)
+        if (profile.accessKeyId !== undefined && profile.accessKeyId !== known?.accessKeyId)
+          tell(profile.name, `new credentials ${profile.accessKeyId}, which end in ${left(profile.expiration, now())} s`)
+        if (profile.status === 'expired' && known?.status !== 'expired') tell(profile.name, 'the last good credentials have ended: callers get 503')
+      }
+      for (const problem of status.problems) {
+        const text = `${problem.subject}: ${sentence(problem)}`
+        if (!complaints.has(text)) tell('daemon', text)
+        complaints.add(text)
+      }
+      if (status.problems.length === 0 && complaints.size > 0) {
+        tell('daemon', 'all is well again')
+        complaints.clear()
+      }
     },
-    get firstError() {
-      return firstError
-    },
-    get x509EndsAt() {
-      return x509EndsAt
-    },
-    get jwtEndsAt() {
-      return jwtEndsAt
-    },
-    get ready() {
-      return profileNames.every((name) => profiles[name].endsAt > 0)
-    },
-    logged(fact) {
-      const line = readable(fact)
-      const listener = listeners[line.text('event')]
-      const level = line.text('level')
-      if (listener !== undefined) listener(line)
-      else if (level === 'warn' || level === 'error')
-        tell(line.profile ?? (line.text('identity') === '' ? 'daemon' : 'identity'), line.words, level === 'warn' ? 'warn' : 'bad')
-    },
+
     called(profile, call) {
-      const known = profiles[profile]
-      const before = known.last
-      known.last = call
-      known.lastAt = now()
-      known.recent = [...known.recent, call.ok].slice(-recently)
+      const before = story.last[profile]
+      story.last[profile] = call
+      story.calls++
       if (!call.ok) {
-        known.failed++
-        firstError ??= call.error
-        if (before?.ok !== false) tell(profile, `GetCallerIdentity failed: ${call.error}`, 'bad')
+        story.failed++
+        story.firstError ??= call.error
+        if (before?.ok !== false) tell(profile, `GetCallerIdentity failed: ${call.error}`)
         return
       }
-      known.ok++
-      if (before?.ok === false) tell(profile, 'GetCallerIdentity succeeds again', 'good')
-      if (call.accessKeyId === known.accessKeyId) return
-      if (known.accessKeyId !== undefined) rotations.credentials++
-      if (call.accessKeyId !== undefined) known.accessKeyId = call.accessKeyId
-      tell(profile, `GetCallerIdentity, signed with ${known.accessKeyId}: ${call.arn}`, 'quiet')
+      if (before?.ok === false) tell(profile, 'GetCallerIdentity succeeds again')
+      const key = story.keys[profile]
+      if (call.accessKeyId === key) return
+      if (key !== undefined) story.rotations.credentials++
+      story.keys[profile] = call.accessKeyId
+      tell(profile, `GetCallerIdentity, signed with ${call.accessKeyId}: ${call.arn}`)
     },
+
     switched(part, here) {
-      if (here) delete away[part]
-      else away[part] = now()
-      lastSwitch = { part, here, at: now() }
-      tell(part, expectation(part, here, { profiles, x509EndsAt }, now()), here ? 'good' : 'warn')
+      if (here) story.away.delete(part)
+      else story.away.add(part)
+      story.lastSwitch = { part, at: now() }
+      tell(part, expectation(part, story, now()))
     },
   }
+  return story
 }
 
-interface Line {
-  readonly profile: ProfileName | undefined
-  /** The sentence, without its subject. */
-  readonly words: string
-  text(name: string): string
-  number(name: string): number
-  instant(name: string): number
+/** What a person sees now and may expect, with a part away or just back. */
+export function expectation(part: Part, { away, status }: Pick<Story, 'away' | 'status'>, now: number): string {
+  const svid = left(status?.identities[0]?.notAfter, now)
+  if (!away.has(part)) {
+    if (part === 'agent') return 'The agent is back. The daemon connects again within seconds and takes a new SVID.'
+    const wait = away.has('agent') || svid === 0 ? 'when its wait is over' : `at the latest with its next X.509-SVID, within ${svid} s`
+    return `AWS issues again. The daemon asks for new credentials when they are due; after a failure, ${wait}.`
+  }
+  const [gone, key] = part === 'agent' ? ['The agent is away', 'a'] : ['AWS issues nothing', 'i']
+  const serving = (status?.profiles ?? []).filter(({ expiration }) => left(expiration, now) > 0)
+  if (serving.length === 0) return `${gone}, and there are no valid credentials: callers get 503 until ${key} brings it back.`
+  const renewal =
+    svid === 0 || away.has('AWS') ? 'Nothing can be renewed.' : `Its X.509-SVID still renews app, for ${svid} s; reports needs a new JWT-SVID each time.`
+  const lasting = serving.map(({ name, expiration }) => `${name} for ${left(expiration, now)} s`).join(', ')
+  return `${gone}.${part === 'agent' ? ` ${renewal}` : ''} The daemon goes on serving the last good credentials: ${lasting}. Then callers get 503.`
 }
 
-const readable = (fact: Readonly<Record<string, unknown>>): Line => {
-  const text = (name: string): string => {
-    const value = fact[name]
-    return typeof value === 'string' || typeof value === 'number' ? String(value) : ''
-  }
-  return {
-    profile: profileNames.find((name) => name === fact['profile']),
-    words: text('msg').replace(/^(identity|profile) \S+: /, ''),
-    text,
-    number: (name) => Number(fact[name] ?? 0),
-    instant: (name) => Date.parse(text(name)) || 0,
-  }
+/** What speaks against the demo: nothing if every call succeeded and both kinds of rotation were seen. */
+export function objections({ calls, failed, firstError, rotations }: Story): string[] {
+  return [
+    ...(calls === 0 ? ['no call was made'] : []),
+    ...(failed === 0 ? [] : [`${failed} of ${count(calls, 'call')} failed, the first with "${firstError}"`]),
+    ...(rotations.svids === 0 ? ['no new X.509-SVID was seen'] : []),
+    ...(rotations.credentials === 0 ? ['no new AWS credentials were seen'] : []),
+  ]
 }
+
+export const count = (number: number, noun: string): string => `${number} ${noun}${number === 1 ? '' : 's'}`
+
+/** Whole seconds until an ISO time; AWS and the agent cut off the rest, so that this gives back what they were asked for. */
+export const left = (instant: string | undefined, now: number): number =>
+  instant === undefined ? 0 : Math.max(0, Math.ceil((Date.parse(instant) - now) / 1_000))
+
+/** The end of a serial or an access key, by which a person tells two apart. */
+export const tail = (text = ''): string => `…${text.slice(-4)}`
+
+/** An entry as a plain line. */
+export const entryLine = ({ at, subject, text }: Entry): string => `${new Date(at).toTimeString().slice(0, 8)}  ${subject.padEnd(8)}  ${text}`

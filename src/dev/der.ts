@@ -22,16 +22,8 @@ export const boolean = (value: boolean): Buffer => der(0x01, Buffer.from([value 
 
 export const octets = (content: Buffer): Buffer => der(0x04, content)
 
-/** A BIT STRING of whole bytes. */
-export const bits = (content: Buffer): Buffer => der(0x03, Buffer.from([0]), content)
-
-/** A BIT STRING of up to 16 named flags; DER wants the trailing zero bits cut off. */
-export function flags(...set: readonly number[]): Buffer {
-  const last = Math.max(...set)
-  const bytes = Buffer.alloc((last >> 3) + 1)
-  for (const bit of set) bytes[bit >> 3] = (bytes[bit >> 3] ?? 0) | (0x80 >> (bit & 7))
-  return der(0x03, Buffer.from([7 - (last & 7)]), bytes)
-}
+/** A BIT STRING; the last byte may have unused bits. */
+export const bits = (content: Buffer, unused = 0): Buffer => der(0x03, Buffer.from([unused]), content)
 
 export function oid(dotted: string): Buffer {
   const [first = 0, second = 0, ...rest] = dotted.split('.').map(Number)

@@ -1,7 +1,6 @@
-// The registration entries of the dev agent, and one X.509-SVID for each, renewed at half of its life.
+// The registration entries of the dev agent, and one X.509-SVID for each, renewed when half of its life is left.
 import type { Clock } from '../core/clock.ts'
 import { type Running, start } from '../core/run.ts'
-import type { Source } from '../core/source.ts'
 import type { Authority, IssuedX509, KeyType } from './authority.ts'
 
 export interface Entry {
@@ -22,8 +21,8 @@ export interface EntriesOptions {
   clock: Clock
   x509TtlSeconds: number
   random: () => number
-  /** While true, nothing is renewed. */
-  held: Source<boolean>
+  /** Resolves as soon as renewals are not held back. */
+  mayRenew: (signal: AbortSignal) => Promise<void>
   /** Called when every entry has its SVID after a change or a renewal. */
   changed: () => Promise<void>
 }
@@ -59,7 +58,7 @@ interface Row {
 }
 
 export function createEntries(options: EntriesOptions): Entries {
-  const { authority, clock, random, held } = options
+  const { authority, clock, random, mayRenew } = options
   const rows = new Map<string, Row>() // in the order of creation
   let settling: Promise<void> | undefined
   let again = false
@@ -95,7 +94,7 @@ export function createEntries(options: EntriesOptions): Entries {
     const delayMs = Math.max(ttlSeconds * 250, ttlSeconds * 1000 - (ttlSeconds + 10) * 500 * (0.9 + 0.2 * random()))
     row.renewal = start(async (signal) => {
       await clock.sleep(delayMs, signal)
-      while (held.current) await held.next(true, signal)
+      await mayRenew(signal)
       renew(row)
     })
   }

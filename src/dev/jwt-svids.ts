@@ -1,13 +1,12 @@
 // The JWT half of the dev agent: tokens cached as SPIRE caches them, and ValidateJWTSVID, which really verifies.
 import { createLocalJWKSet, decodeJwt, type JSONWebKeySet, type JWTPayload, jwtVerify } from 'jose'
 import type { Clock } from '../core/clock.ts'
-import type { Authority, JwtAlgorithm } from './authority.ts'
+import type { Authority } from './authority.ts'
 
 export interface JwtSvidsOptions {
   authority: Authority
   clock: Clock
   issuer: string | undefined
-  algorithm: JwtAlgorithm | undefined
   random: () => number
 }
 
@@ -24,7 +23,7 @@ interface Cached {
   readonly expiresAt: number
 }
 
-export function createJwtSvids({ authority, clock, issuer, algorithm, random }: JwtSvidsOptions): JwtSvids {
+export function createJwtSvids({ authority, clock, issuer, random }: JwtSvidsOptions): JwtSvids {
   const cache = new Map<string, Cached>()
   return {
     fetch: async (spiffeId, audience, ttlSeconds) => {
@@ -33,13 +32,7 @@ export function createJwtSvids({ authority, clock, issuer, algorithm, random }: 
       // Asked at each request with a new draw, as in SPIRE: a token may arrive with only half of its life left.
       const wantedMs = ttlSeconds * 1000 * 0.5 * (0.9 + 0.2 * random())
       if (cached && cached.expiresAt - clock.now() > wantedMs) return cached.token
-      const token = await authority.issueJwt({
-        spiffeId,
-        audience,
-        ttlSeconds,
-        ...(issuer === undefined ? {} : { issuer }),
-        ...(algorithm === undefined ? {} : { algorithm }),
-      })
+      const token = await authority.issueJwt({ spiffeId, audience, ttlSeconds, issuer })
       cache.set(key, { spiffeId, token, expiresAt: (decodeJwt(token).exp ?? 0) * 1000 })
       return token
     },

@@ -31,7 +31,7 @@ const role = 'arn:aws:iam::111122223333:role/web'
 const issuer = 'https://oidc.dev.local'
 const minute = 60_000
 const hours = 48
-const everyMs = 30_000
+const everyMs = 60_000
 
 for (const seed of [1, 2, 3]) {
   test(`48 hours of random bad days keep every promise (seed ${seed})`, async () => {
@@ -205,7 +205,7 @@ for (const seed of [1, 2, 3]) {
     assert.equal(aws.overlaps, 0, 'never two calls in flight for one profile')
     const times = aws.calls.map(({ at }) => at)
     for (const [index, at] of times.entries()) assert.ok((times[index + 5] ?? Number.POSITIVE_INFINITY) - at >= 1_000 - 1, 'five exchanges a second at most')
-    assert.ok(served > 4_000, `${served} answers with credentials, ${refused} without`)
+    assert.ok(served > 2_000, `${served} answers with credentials, ${refused} without`)
     assert.ok(aws.calls.length < 1_500, `${aws.calls.length} calls in ${hours} hours`)
     assert.ok(
       events.some((event) => event.type === 'exchange.failed'),
