@@ -4,18 +4,11 @@ import { lstat, mkdir, rm } from 'node:fs/promises'
 import { connect, createServer, type Socket } from 'node:net'
 import { dirname } from 'node:path'
 
-export interface Listener {
-  /** Stops listening and removes the socket; resolves when the last connection has ended. */
-  close(): Promise<void>
-  /** Cuts every connection. */
-  destroy(): void
-}
-
 /** sun_path holds 108 bytes with its final NUL on Linux, 104 on macOS; Node cuts longer paths off without a word. */
 const longestPath = process.platform === 'darwin' ? 103 : 107
 
 /** Listens at unix:///absolute/path: the directory is 0700 when made here, the socket 0600. */
-export async function listen(address: string, accept: (socket: Socket) => void): Promise<Listener> {
+export async function listen(address: string, accept: (socket: Socket) => void) {
   const path = /^unix:(?:\/\/)?(\/[^/].*)$/.exec(address)?.[1]
   if (path === undefined) throw new Error(`${address} is no address of a dev agent: use unix:///absolute/path`)
   if (Buffer.byteLength(path) > longestPath) throw new Error(`the socket path ${path} is longer than ${longestPath} bytes, which no socket address can hold`)
@@ -39,7 +32,9 @@ export async function listen(address: string, accept: (socket: Socket) => void):
   }
   await once(server, 'listening')
   return {
-    close: () => new Promise((resolve) => server.close(() => resolve())),
+    /** Stops listening and removes the socket; resolves when the last connection has ended. */
+    close: () => new Promise<void>((resolve) => server.close(() => resolve())),
+    /** Cuts every connection. */
     destroy: () => {
       for (const socket of sockets) socket.destroy()
     },

@@ -26,8 +26,6 @@ export interface AgentOptions {
 
 export interface Agent {
   readonly address: string
-  /** By entry ID. */
-  readonly entries: readonly Entry[]
   /** The last thousand RPCs of the Workload API. */
   readonly calls: readonly AgentCall[]
   readonly openStreams: number
@@ -89,9 +87,6 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
 
   return {
     address: options.address,
-    get entries() {
-      return entries.identities.map(({ entry }) => entry)
-    },
     calls: service.calls,
     get openStreams() {
       return service.streams.size
@@ -112,9 +107,6 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
       behaviour.set(next)
       void push()
     },
-    stop: (how = 'graceful') => {
-      stopping ??= stop(how)
-      return stopping
-    },
+    stop: (how = 'graceful') => (stopping ??= stop(how)),
   }
 }

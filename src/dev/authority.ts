@@ -6,7 +6,6 @@ import type { Clock } from '../core/clock.ts'
 import { createCertificate, type Name, randomSerial } from './certificate.ts'
 
 export type KeyType = 'ec-p256' | 'ec-p384' | 'rsa-2048'
-export type JwtAlgorithm = 'ES256' | 'RS256' | 'PS256'
 
 export interface AuthorityOptions {
   trustDomain: string
@@ -42,7 +41,7 @@ export interface JwtRequest {
   audience: string[]
   ttlSeconds: number
   issuer?: string | undefined
-  algorithm?: JwtAlgorithm
+  algorithm?: 'ES256' | 'RS256' | 'PS256'
 }
 
 export interface Authority {
@@ -58,21 +57,6 @@ export interface Authority {
   rotate(): Promise<void>
 }
 
-interface SigningAuthority {
-  readonly root: Buffer
-  /** What a leaf's chain carries after the leaf. */
-  readonly intermediates: readonly Buffer[]
-  readonly key: KeyObject
-  readonly subject: Name
-  readonly notAfter: number
-}
-
-interface JwtKey {
-  readonly kid: string
-  readonly type: KeyType
-  readonly key: KeyObject
-}
-
 // Long enough that a test may let months pass without meeting the end of the root.
 const authoritySeconds = 10 * 365 * 86_400
 const cushionSeconds = 10
@@ -82,12 +66,11 @@ const wholeSeconds = (milliseconds: number): number => Math.floor(milliseconds /
 /** Makes an authority with a new root. */
 export async function createAuthority(options: AuthorityOptions): Promise<Authority> {
   const { trustDomain, clock } = options
-  const roots: Buffer[] = []
-  const jwtKeys: JwtKey[] = []
+  const jwtKeys: { kid: string; type: KeyType; key: KeyObject }[] = []
   let signing = await createSigning(options)
-  roots.push(signing.root)
+  const roots = [signing.root]
 
-  const addJwtKey = async (type: KeyType): Promise<JwtKey> => {
+  const addJwtKey = async (type: KeyType) => {
     const made = { kid: randomBytes(24).toString('base64url'), type, key: await createKey(type) }
     jwtKeys.push(made)
     return made
@@ -128,7 +111,10 @@ export async function createKey(type: KeyType): Promise<KeyObject> {
   return pair.privateKey
 }
 
-async function createSigning({ trustDomain, keyType, intermediate, clock }: AuthorityOptions): Promise<SigningAuthority> {
+type SigningAuthority = Awaited<ReturnType<typeof createSigning>>
+
+/** `intermediates`: what a leaf's chain carries after the leaf. */
+async function createSigning({ trustDomain, keyType, intermediate, clock }: AuthorityOptions) {
   const now = wholeSeconds(clock.now())
   const notAfter = now + authoritySeconds * 1000
   const certify = (key: KeyObject, issuer?: { key: KeyObject; subject: Name }) => {

@@ -50,16 +50,8 @@ export async function readRequest(message: IncomingMessage): Promise<AwsRequest>
   return { method: message.method ?? '', path, query, headers, body: Buffer.concat(chunks) }
 }
 
-export interface Arn {
-  readonly partition: string
-  readonly service: string
-  readonly region: string
-  readonly account: string
-  readonly resource: string
-}
-
-export function parseArn(text: string): Arn | undefined {
-  const [, partition, service, region, account, resource] = /^arn:([a-z-]+):([a-z0-9-]+):([a-z0-9-]*):(\d{12}):(.+)$/.exec(text) ?? []
-  if (!partition || !service || region === undefined || !account || !resource) return undefined
-  return { partition, service, region, account, resource }
+/** The parts of an ARN; undefined when it is none. */
+export function parseArn(text: string) {
+  const [, partition, service, region, account] = /^arn:([a-z-]+):([a-z0-9-]+):([a-z0-9-]*):(\d{12}):.+$/.exec(text) ?? []
+  return partition && service && region !== undefined && account ? { partition, service, region, account } : undefined
 }

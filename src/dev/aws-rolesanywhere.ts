@@ -2,7 +2,7 @@
 import { randomUUID, verify } from 'node:crypto'
 import { type AwsRequest, parseArn, type RequestFacts, refuse } from './aws-request.ts'
 import { isoSeconds, type Sessions } from './aws-sessions.ts'
-import { parseAmzDate, parseAuthorization, signedHeadersProblem, stringToSign } from './aws-sigv4.ts'
+import { dateProblem, parseAuthorization, problemOf, stringToSign } from './aws-sigv4.ts'
 import { type ReadCertificate, readChain, readLeaf, verifyPath } from './aws-x509.ts'
 
 export interface TrustAnchor {
@@ -47,11 +47,11 @@ export async function createSession(request: AwsRequest, facts: RequestFacts, no
   const [spiffeId] = leaf.facts.uris
   if (spiffeId !== undefined) facts.spiffeId = spiffeId
   const query = new URLSearchParams(request.query)
-  const anchor = find(options.trustAnchors, query.get('trustAnchorArn'), 'trustAnchorArn', 'rolesanywhere')
+  const anchor = find(options.trustAnchors, query.get('trustAnchorArn'), 'trustAnchorArn')
   verifySignature(request, leaf, parseArn(anchor.arn)?.region ?? '', now)
   verifyPath(leaf, chain, anchor.roots(), now)
 
-  const profile = find(options.profiles, query.get('profileArn'), 'profileArn', 'rolesanywhere')
+  const profile = find(options.profiles, query.get('profileArn'), 'profileArn')
   if (parseArn(profile.arn)?.region !== parseArn(anchor.arn)?.region) throw invalid('Trust anchor and profile must be in the same region')
   const roleArn = query.get('roleArn') ?? ''
   if (parseArn(roleArn)?.service !== 'iam') throw invalid('Invalid roleArn')
@@ -70,17 +70,13 @@ export async function createSession(request: AwsRequest, facts: RequestFacts, no
   const sessionName = wanted.roleSessionName ?? serial
   facts.sessionName = sessionName
   const session = await options.sessions.issue({ roleArn, sessionName, durationSeconds })
+  const { accessKeyId, secretAccessKey, sessionToken, expiration } = session
   const commonName = /^CN=(.*)$/m.exec(leaf.x509.subject)?.[1]
   return {
     credentialSet: [
       {
         assumedRoleUser: { arn: session.assumedRoleArn, assumedRoleId: session.assumedRoleId },
-        credentials: {
-          accessKeyId: session.accessKeyId,
-          secretAccessKey: session.secretAccessKey,
-          sessionToken: session.sessionToken,
-          expiration: isoSeconds(session.expiration),
-        },
+        credentials: { accessKeyId, secretAccessKey, sessionToken, expiration: isoSeconds(expiration) },
         packedPolicySize: 10,
         roleArn,
         sourceIdentity: commonName === undefined ? `ID=${serial}` : `CN=${commonName}`,
@@ -90,8 +86,8 @@ export async function createSession(request: AwsRequest, facts: RequestFacts, no
   }
 }
 
-function find<T extends { arn: string; enabled?: boolean }>(all: readonly T[], arn: string | null, name: string, service: string): T {
-  if (parseArn(arn ?? '')?.service !== service) throw invalid(`Invalid ${name}`)
+function find<T extends { arn: string; enabled?: boolean }>(all: readonly T[], arn: string | null, name: string): T {
+  if (parseArn(arn ?? '')?.service !== 'rolesanywhere') throw invalid(`Invalid ${name}`)
   const found = all.find((one) => one.arn === arn)
   if (!found) throw refuse(404, 'ResourceNotFoundException', `${name} not found`)
   if (found.enabled === false) throw denied(`${name} is disabled`)
@@ -106,20 +102,16 @@ function verifySignature(request: AwsRequest, { x509 }: ReadCertificate, region:
   if (authorization.algorithm !== algorithms[type]) throw wrong(`${authorization.algorithm} with a key of type ${type}`)
   if (authorization.credential !== BigInt(`0x${x509.serialNumber}`).toString())
     throw wrong('Credential does not begin with the decimal serial number of the certificate')
-  if (authorization.service !== 'rolesanywhere') throw wrong(`the scope is for ${authorization.service}`)
-  if (authorization.region !== region) throw wrong(`the scope is for ${authorization.region}, not ${region}`)
-  const date = request.headers['x-amz-date']
-  const signedAt = parseAmzDate(date)
-  if (authorization.date !== date?.slice(0, 8)) throw wrong('the scope has another date than X-Amz-Date')
-  if (!(Math.abs(signedAt - now) <= 5 * 60_000)) throw denied(`Signature expired: ${date} is more than 5 min. away from ${isoSeconds(now)}`)
+  const expired = dateProblem(request, now, 5)
+  if (expired !== undefined) throw denied(expired)
   if (!request.headers['content-type']?.startsWith('application/json')) throw wrong('Content-Type is not JSON')
   const chain = request.headers['x-amz-x509-chain'] === undefined ? [] : ['x-amz-x509-chain']
-  const required = ['host', 'content-type', 'x-amz-date', 'x-amz-x509', ...chain]
-  const problem = signedHeadersProblem(request, authorization, required)
+  const signedHeaders = ['host', 'content-type', 'x-amz-date', 'x-amz-x509', ...chain]
+  const problem = problemOf(request, authorization, { service: 'rolesanywhere', region, signed: signedHeaders })
   if (problem !== undefined) throw wrong(problem)
   const signed = Buffer.from(stringToSign(request, authorization))
   // node:crypto reads DER for ECDSA and PKCS#1 v1.5 for RSA, which is what AWS wants of each.
-  if (!verify('sha256', signed, x509.publicKey, Buffer.from(authorization.signature, 'hex'))) throw wrong('the signature does not verify')
+  if (!verify('sha256', signed, x509.publicKey, authorization.signature)) throw wrong('the signature does not verify')
 }
 
 function readBody(request: AwsRequest): { durationSeconds?: number; roleSessionName?: string } {

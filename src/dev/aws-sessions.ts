@@ -26,21 +26,17 @@ export interface Session extends MintedCredentials {
   readonly assumedRoleId: string
 }
 
-export interface Sessions {
-  issue(request: SessionRequest): Promise<Session>
-  /** By access key id, expired ones too. */
-  find(accessKeyId: string): Session | undefined
-}
+export type Sessions = ReturnType<typeof createSessions>
 
 const rememberedSessions = 10_000
 const base32 = 'ABCDEFGHIJKLMNOPQRSTUVWXYZ234567'
 const letters = (length: number): string => Array.from({ length }, () => base32[randomInt(base32.length)]).join('')
 
-export function createSessions(mint: Mint): Sessions {
+export function createSessions(mint: Mint) {
   const sessions = new Map<string, Session>()
   const roleIds = new Map<string, string>()
   return {
-    issue: async (request) => {
+    issue: async (request: SessionRequest): Promise<Session> => {
       const role = parseArn(request.roleArn)
       if (!role) throw new Error(`${request.roleArn} is no ARN`)
       const roleId = roleIds.get(request.roleArn) ?? `AROA${letters(17)}`
@@ -58,7 +54,8 @@ export function createSessions(mint: Mint): Sessions {
       if (sessions.size > rememberedSessions && oldest !== undefined) sessions.delete(oldest)
       return session
     },
-    find: (accessKeyId) => sessions.get(accessKeyId),
+    /** Expired ones too. */
+    find: (accessKeyId: string): Session | undefined => sessions.get(accessKeyId),
   }
 }
 

@@ -1,29 +1,21 @@
 // Signature Version 4 from the side that checks: the canonical request, the string to sign, and who signed.
-import { createHash, createHmac, timingSafeEqual } from 'node:crypto'
+import { createHash, createHmac } from 'node:crypto'
 import { type AwsRequest, refuse } from './aws-request.ts'
-import type { Session, Sessions } from './aws-sessions.ts'
+import { isoSeconds, type Session, type Sessions } from './aws-sessions.ts'
 
-export interface Authorization {
-  readonly algorithm: string
-  /** The access key id, or the certificate's serial number. */
-  readonly credential: string
-  readonly scope: string
-  readonly date: string
-  readonly region: string
-  readonly service: string
-  readonly signedHeaders: readonly string[]
-  /** Lower-case hexadecimal. */
-  readonly signature: string
-}
+export type Authorization = NonNullable<ReturnType<typeof parseAuthorization>>
 
 const format =
   /^(AWS4-[A-Z0-9-]+) Credential=([^/,\s]+)\/((\d{8})\/([a-z0-9-]+)\/([a-z0-9-]+)\/aws4_request), ?SignedHeaders=([^,\s]+), ?Signature=((?:[0-9a-f]{2})+)$/
 
-/** Takes the Authorization header apart; undefined when it is not in AWS's format. */
-export function parseAuthorization(header: string): Authorization | undefined {
+/**
+ * Takes the Authorization header apart; undefined when it is not in AWS's format. `credential` is the access key id
+ * or the certificate's serial number.
+ */
+export function parseAuthorization(header: string) {
   const [, algorithm, credential, scope, date, region, service, signed, signature] = format.exec(header) ?? []
   if (!algorithm || !credential || !scope || !date || !region || !service || !signed || !signature) return undefined
-  return { algorithm, credential, scope, date, region, service, signedHeaders: signed.split(';'), signature }
+  return { algorithm, credential, scope, date, region, service, signedHeaders: signed.split(';'), signature: Buffer.from(signature, 'hex') }
 }
 
 const sha256 = (data: Buffer | string): string => createHash('sha256').update(data).digest('hex')
@@ -54,25 +46,34 @@ export function stringToSign(request: AwsRequest, authorization: Authorization):
   return [authorization.algorithm, request.headers['x-amz-date'], authorization.scope, sha256(canonical)].join('\n')
 }
 
-/** What is wrong with the list of signed headers, if anything: order, case, a missing header, one that must be signed. */
-export function signedHeadersProblem(request: AwsRequest, { signedHeaders }: Authorization, required: readonly string[]): string | undefined {
-  if (
-    signedHeaders.join() !==
-    signedHeaders
-      .map((name) => name.toLowerCase())
-      .toSorted()
-      .join()
-  )
-    return 'SignedHeaders are not sorted or not lower-case'
+interface Expected {
+  service: string
+  /** Any unless set. */
+  region: string | undefined
+  /** Headers that must be signed. */
+  signed: string[]
+}
+
+/** What is wrong with the scope or the signed headers, if anything: the signature itself says nothing about them. */
+export function problemOf(request: AwsRequest, { date, service, region, signedHeaders }: Authorization, expected: Expected): string | undefined {
+  if (date !== request.headers['x-amz-date']?.slice(0, 8)) return 'the scope has another date than X-Amz-Date'
+  if (service !== expected.service) return `the scope is for ${service}`
+  if (expected.region !== undefined && region !== expected.region) return `the scope is for ${region}, not ${expected.region}`
+  const ordered = signedHeaders.map((name) => name.toLowerCase()).toSorted()
+  if (signedHeaders.join() !== ordered.join()) return 'SignedHeaders are not sorted or not lower-case'
   const absent = signedHeaders.find((name) => request.headers[name] === undefined)
   if (absent !== undefined) return `the signed header ${absent} was not sent`
-  const unsigned = required.find((name) => !signedHeaders.includes(name))
+  const unsigned = expected.signed.find((name) => !signedHeaders.includes(name))
   return unsigned === undefined ? undefined : `the header ${unsigned} is not signed`
 }
 
-/** Milliseconds of an X-Amz-Date; NaN unless it is YYYYMMDDTHHMMSSZ. */
-export const parseAmzDate = (text: string | undefined): number =>
-  /^\d{8}T\d{6}Z$/.test(text ?? '') ? Date.parse((text ?? '').replace(/^(....)(..)(..)T(..)(..)(..)Z$/, '$1-$2-$3T$4:$5:$6Z')) : Number.NaN
+/** Why the request is too old or too new, if it is; so is one without a date like YYYYMMDDTHHMMSSZ. */
+export function dateProblem(request: AwsRequest, now: number, minutes: number): string | undefined {
+  const date = request.headers['x-amz-date'] ?? ''
+  const signedAt = Date.parse(date.replace(/^(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z$/, '$1-$2-$3T$4:$5:$6Z'))
+  const near = /^\d{8}T\d{6}Z$/.test(date) && Math.abs(signedAt - now) <= minutes * 60_000
+  return near ? undefined : `Signature expired: ${date} is more than ${minutes} min. away from ${isoSeconds(now)}`
+}
 
 const hmac = (key: Buffer | string, data: string): Buffer => createHmac('sha256', key).update(data).digest()
 
@@ -93,24 +94,14 @@ export function authenticate(request: AwsRequest, sessions: Sessions, now: numbe
   const session = sessions.find(authorization.credential)
   const token = request.headers['x-amz-security-token']
   if (!session || token !== session.sessionToken)
-    throw refuse(
-      403,
-      'InvalidClientTokenId',
-      'The security token included in the request is invalid.',
-      session ? 'the session token is missing or another one' : 'no such access key',
-    )
+    throw refuse(403, 'InvalidClientTokenId', 'The security token included in the request is invalid.', session ? 'another token' : 'no such access key')
   if (session.expiration <= now) throw refuse(403, 'ExpiredToken', 'The security token included in the request is expired')
-  const date = request.headers['x-amz-date']
-  const skew = Math.abs(parseAmzDate(date) - now)
-  if (!(skew <= 15 * 60_000)) throw refuse(403, 'SignatureDoesNotMatch', `Signature expired: ${date} is more than 15 min. away`)
-  if (authorization.date !== date?.slice(0, 8)) throw mismatch('the scope has another date than X-Amz-Date')
-  if (authorization.service !== 'sts') throw mismatch(`the scope is for ${authorization.service}`)
-  if (region !== undefined && authorization.region !== region) throw mismatch(`the scope is for ${authorization.region}`)
-  const problem = signedHeadersProblem(request, authorization, ['host', 'x-amz-date', 'x-amz-security-token'])
+  const expired = dateProblem(request, now, 15)
+  if (expired !== undefined) throw refuse(403, 'SignatureDoesNotMatch', expired)
+  const problem = problemOf(request, authorization, { service: 'sts', region, signed: ['host', 'x-amz-date', 'x-amz-security-token'] })
   if (problem !== undefined) throw mismatch(problem)
   const signingKey = authorization.scope.split('/').reduce<Buffer | string>(hmac, `AWS4${session.secretAccessKey}`)
   const expected = hmac(signingKey, stringToSign(request, authorization))
-  const given = Buffer.from(authorization.signature, 'hex')
-  if (given.length !== expected.length || !timingSafeEqual(given, expected)) throw mismatch('wrong signature')
+  if (!authorization.signature.equals(expected)) throw mismatch('wrong signature')
   return session
 }

@@ -1,4 +1,4 @@
-// STS as far as it is needed: AssumeRoleWithWebIdentity, AssumeRole and GetCallerIdentity, in its query protocol.
+// STS as far as it is needed: AssumeRoleWithWebIdentity and GetCallerIdentity, in its query protocol.
 import { randomUUID } from 'node:crypto'
 import { createLocalJWKSet, decodeJwt, decodeProtectedHeader, errors, type JSONWebKeySet, jwtVerify } from 'jose'
 import { type AwsError, type AwsRequest, parseArn, type RequestFacts, refuse } from './aws-request.ts'
@@ -45,32 +45,21 @@ export async function assumeRoleWithWebIdentity(
   if (/webidentitytoken/i.test(request.query)) throw validation('The token belongs in the body, not in the URL')
   for (const header of ['authorization', 'x-amz-security-token'])
     if (request.headers[header] !== undefined) throw validation(`AssumeRoleWithWebIdentity is unsigned: remove ${header}`)
-  const wanted = readWanted(form, 43_200)
+  const wanted = readWanted(form)
   const token = lengthBetween(form, 'WebIdentityToken', 4, 20_000)
   facts.roleArn = wanted.roleArn
   const { subject, issuer, audience } = await verifyToken(token, now, options.oidcProviders, facts)
   const role = options.roles.find((one) => one.roleArn === wanted.roleArn)
   if (!role || (role.spiffeIds && !role.spiffeIds.includes(subject)))
     throw refuse(403, 'AccessDenied', 'Not authorized to perform sts:AssumeRoleWithWebIdentity')
-  const durationSeconds = withinRole(wanted.durationSeconds, role.maxSessionSeconds)
+  const longest = role.maxSessionSeconds ?? 3600
+  if (wanted.durationSeconds > longest) throw validation('The requested DurationSeconds exceeds the MaxSessionDuration set for this role.')
   facts.sessionName = wanted.sessionName
-  const session = await options.sessions.issue({ ...wanted, durationSeconds })
+  const session = await options.sessions.issue(wanted)
   return answer(
     'AssumeRoleWithWebIdentity',
     `${element('Audience', audience)}${element('Provider', issuer)}${element('SubjectFromWebIdentityToken', subject)}` + credentialsXml(session),
   )
-}
-
-/** Role chaining: signed with a session's credentials, an hour at most. */
-export async function assumeRole(request: AwsRequest, form: URLSearchParams, facts: RequestFacts, now: number, options: StsOptions): Promise<string> {
-  const caller = authenticate(request, options.sessions, now, options.region)
-  const wanted = readWanted(form, 43_200)
-  facts.roleArn = wanted.roleArn
-  if (!options.roles.some((one) => one.roleArn === wanted.roleArn))
-    throw refuse(403, 'AccessDenied', `User: ${caller.assumedRoleArn} is not authorized to perform: sts:AssumeRole on resource: ${wanted.roleArn}`)
-  if (wanted.durationSeconds > 3600) throw validation('The requested DurationSeconds exceeds the 1 hour session limit for roles assumed by role chaining.')
-  facts.sessionName = wanted.sessionName
-  return answer('AssumeRole', credentialsXml(await options.sessions.issue(wanted)))
 }
 
 /** Who signed the request. */
@@ -83,33 +72,23 @@ export function getCallerIdentity(request: AwsRequest, facts: RequestFacts, now:
   )
 }
 
+const constraint = (what: string, must: string) => validation(`1 validation error detected: Value ${what} failed to satisfy constraint: Member must ${must}`)
+
 function lengthBetween(form: URLSearchParams, name: string, least: number, most: number): string {
   const value = form.get(name) ?? ''
-  if (value.length < least || value.length > most)
-    throw validation(`1 validation error detected: Value at '${name}' failed to satisfy constraint: Member must have length between ${least} and ${most}`)
+  if (value.length < least || value.length > most) throw constraint(`at '${name}'`, `have length between ${least} and ${most}`)
   return value
 }
 
-function readWanted(form: URLSearchParams, longestSeconds: number) {
+function readWanted(form: URLSearchParams) {
   const roleArn = lengthBetween(form, 'RoleArn', 20, 2048)
   if (parseArn(roleArn)?.service !== 'iam') throw validation(`${roleArn} is invalid`)
   const sessionName = lengthBetween(form, 'RoleSessionName', 2, 64)
-  if (!/^[\w+=,.@-]*$/.test(sessionName))
-    throw validation(
-      `1 validation error detected: Value '${sessionName}' at 'roleSessionName' failed to satisfy constraint: Member must satisfy regular expression pattern: [\\w+=,.@-]*`,
-    )
+  if (!/^[\w+=,.@-]*$/.test(sessionName)) throw constraint(`'${sessionName}' at 'roleSessionName'`, 'satisfy regular expression pattern: [\\w+=,.@-]*')
   const text = form.get('DurationSeconds') ?? '3600'
   const durationSeconds = /^\d{1,6}$/.test(text) ? Number(text) : 0
-  if (durationSeconds < 900 || durationSeconds > longestSeconds)
-    throw validation(
-      `1 validation error detected: Value '${text}' at 'durationSeconds' failed to satisfy constraint: Member must have value between 900 and ${longestSeconds}`,
-    )
+  if (durationSeconds < 900 || durationSeconds > 43_200) throw constraint(`'${text}' at 'durationSeconds'`, 'have value between 900 and 43200')
   return { roleArn, sessionName, durationSeconds }
-}
-
-function withinRole(durationSeconds: number, roleSeconds = 3600): number {
-  if (durationSeconds > roleSeconds) throw validation('The requested DurationSeconds exceeds the MaxSessionDuration set for this role.')
-  return durationSeconds
 }
 
 const algorithms = ['RS256', 'RS384', 'RS512', 'ES256', 'ES384', 'ES512']
@@ -135,13 +114,14 @@ async function verifyToken(token: string, now: number, providers: readonly OidcP
     const currentDate = new Date(iat * 1000)
     await jwtVerify(token, createLocalJWKSet((await provider.jwks()) as JSONWebKeySet), { algorithms, currentDate })
   } catch (error) {
-    throw error instanceof errors.JWKSNoMatchingKey ? badToken(noKey, error.message) : badToken(badSignature, String(error))
+    throw error instanceof errors.JWKSNoMatchingKey
+      ? badToken(noKey, error.message)
+      : badToken('The ID Token provided could not be validated: its signature is invalid', String(error))
   }
   return { subject: claims.sub ?? '', issuer: provider.issuer, audience }
 }
 
 const noKey = "Couldn't retrieve verification key from your identity provider, please reference AssumeRoleWithWebIdentity documentation for requirements"
-const badSignature = 'The ID Token provided could not be validated: its signature is invalid'
 
 function unpack(token: string) {
   try {

@@ -30,8 +30,8 @@ export function readLeaf(request: AwsRequest): ReadCertificate {
   const insufficient = (detail: string) => refuse(403, 'AccessDeniedException', 'Untrusted certificate. Insufficient certificate', detail)
   if (leaf.facts.version !== 3) throw insufficient('not X.509 version 3')
   if (leaf.facts.ca) throw insufficient('the certificate is a CA')
-  if (!leaf.facts.keyUsage?.has('digitalSignature')) throw insufficient('key usage lacks digitalSignature')
-  if (leaf.facts.emptySubject) throw insufficient('the subject is empty')
+  if (!leaf.facts.keyUsage.has('digitalSignature')) throw insufficient('key usage lacks digitalSignature')
+  if (!leaf.x509.subject) throw insufficient('the subject is empty')
   return leaf
 }
 
@@ -54,7 +54,7 @@ export function verifyPath(leaf: ReadCertificate, chain: readonly ReadCertificat
     const { validFromDate, validToDate } = current.x509
     if (now < validFromDate.getTime()) throw untrusted(`not valid before ${validFromDate.toISOString()}`)
     if (now > validToDate.getTime()) throw untrusted(`expired at ${validToDate.toISOString()}`)
-    if (current !== leaf && !(current.facts.ca && current.facts.keyUsage?.has('keyCertSign'))) throw untrusted('a certificate of the chain is not a CA')
+    if (current !== leaf && !(current.facts.ca && current.facts.keyUsage.has('keyCertSign'))) throw untrusted('a certificate of the chain is not a CA')
     const signedBy = (issuer: ReadCertificate) => current.x509.issuer === issuer.x509.subject && current.x509.verify(issuer.x509.publicKey)
     const root = anchors.find(signedBy)
     if (root) {

@@ -2,18 +2,14 @@
 import type { Clock } from '../core/clock.ts'
 import { type Fault, isRolesAnywhere, openListener, type RecordedRequest, type Reply } from './aws-listener.ts'
 import { type AwsRequest, refuse } from './aws-request.ts'
-import { createSession, type Profile, type RoleGrant, type TrustAnchor } from './aws-rolesanywhere.ts'
+import { createSession, type RolesAnywhereOptions } from './aws-rolesanywhere.ts'
 import { createSessions, type Mint, mintAt } from './aws-sessions.ts'
-import { assumeRole, assumeRoleWithWebIdentity, getCallerIdentity, type OidcProvider, readForm } from './aws-sts.ts'
+import { assumeRoleWithWebIdentity, getCallerIdentity, readForm, type StsOptions } from './aws-sts.ts'
 
-export interface DevAwsOptions {
+export interface DevAwsOptions extends Omit<RolesAnywhereOptions & StsOptions, 'sessions' | 'region'> {
   clock: Clock
   /** The region of STS signatures; any unless set. */
   region?: string
-  trustAnchors: TrustAnchor[]
-  profiles: Profile[]
-  oidcProviders: OidcProvider[]
-  roles: RoleGrant[]
   /** How long its sessions really live, whatever valid duration was asked: lets a demo rotate. */
   issueSeconds?: number
   /** AWS's clock is ahead of `clock` by this, in what it verifies, issues and writes into Date. */
@@ -31,7 +27,6 @@ export interface DevAws {
   readonly requests: readonly Readonly<RecordedRequest>[]
   /** Requests to the issuing listener that are not answered yet. */
   readonly inFlight: number
-  readonly maxInFlight: number
   /** For the issuing listener only. */
   setFault(fault: Fault | undefined): void
   closeIssuing(): Promise<void>
@@ -48,36 +43,29 @@ export async function startDevAws(options: DevAwsOptions): Promise<DevAws> {
   const now = () => clock.now() + (options.clockSkewSeconds ?? 0) * 1000
   const mint: Mint = async ({ durationSeconds }) => mintAt(now() + (options.issueSeconds ?? durationSeconds) * 1000)
   const sessions = createSessions(options.mint ?? mint)
-  const rolesAnywhere = { ...options, sessions }
-  const sts = { ...options, sessions, region: options.region }
+  const services = { ...options, sessions, region: options.region }
   const requests: RecordedRequest[] = []
   const record = (request: RecordedRequest) => {
     requests.push(request)
     if (requests.length > rememberedRequests) requests.shift()
   }
 
-  const issue = async (request: AwsRequest, facts: RecordedRequest): Promise<Reply> => {
-    if (isRolesAnywhere(request)) {
+  const handle = async (request: AwsRequest, facts: RecordedRequest): Promise<Reply> => {
+    const issues = facts.listener === 'issuing'
+    if (issues && isRolesAnywhere(request)) {
       facts.action = 'CreateSession'
       if (request.method !== 'POST') throw refuse(404, 'UnknownOperationException', 'Not found')
-      const body = await createSession(request, facts, now(), rolesAnywhere)
-      return { status: 201, type: 'application/json', body: JSON.stringify(body) }
+      return { status: 201, type: 'application/json', body: JSON.stringify(await createSession(request, facts, now(), services)) }
     }
     const form = readForm(request)
     facts.action = form.get('Action') ?? ''
-    if (facts.action === 'AssumeRoleWithWebIdentity') return xml(await assumeRoleWithWebIdentity(request, form, facts, now(), sts))
-    if (facts.action === 'AssumeRole') return xml(await assumeRole(request, form, facts, now(), sts))
-    throw unknownAction(facts.action)
+    if (issues && facts.action === 'AssumeRoleWithWebIdentity') return xml(await assumeRoleWithWebIdentity(request, form, facts, now(), services))
+    if (!issues && facts.action === 'GetCallerIdentity') return xml(getCallerIdentity(request, facts, now(), services))
+    throw refuse(400, 'InvalidAction', `Could not find operation ${facts.action} for version 2011-06-15`)
   }
 
-  const check = async (request: AwsRequest, facts: RecordedRequest): Promise<Reply> => {
-    facts.action = readForm(request).get('Action') ?? ''
-    if (facts.action === 'GetCallerIdentity') return xml(getCallerIdentity(request, facts, now(), sts))
-    throw unknownAction(facts.action)
-  }
-
-  const issuing = await openListener({ name: 'issuing', clock, now, handle: issue, record })
-  const checking = await openListener({ name: 'checking', clock, now, handle: check, record })
+  const issuing = await openListener({ name: 'issuing', clock, now, handle, record })
+  const checking = await openListener({ name: 'checking', clock, now, handle, record })
   return {
     issuingUrl: issuing.url,
     checkingUrl: checking.url,
@@ -85,14 +73,11 @@ export async function startDevAws(options: DevAwsOptions): Promise<DevAws> {
     get inFlight() {
       return issuing.inFlight
     },
-    get maxInFlight() {
-      return issuing.maxInFlight
-    },
     setFault: (fault) => {
       issuing.fault = fault
     },
-    closeIssuing: () => issuing.close(),
-    openIssuing: () => issuing.open(),
+    closeIssuing: issuing.close,
+    openIssuing: issuing.open,
     stop: async () => {
       await Promise.all([issuing.close(), checking.close()])
     },
@@ -100,5 +85,3 @@ export async function startDevAws(options: DevAwsOptions): Promise<DevAws> {
 }
 
 const xml = (body: string): Reply => ({ status: 200, type: 'text/xml', body })
-
-const unknownAction = (action: string) => refuse(400, 'InvalidAction', `Could not find operation ${action} for version 2011-06-15`)

@@ -29,11 +29,8 @@ const attributeOids = { C: '2.5.4.6', O: '2.5.4.10', OU: '2.5.4.11', CN: '2.5.4.
 
 const nameDer = (name: Name): Buffer => sequence(...name.map(([type, value]) => der(0x31, sequence(oid(attributeOids[type]), printable(value)))))
 
-/** Up to 128 random bits, never zero; half of them need a leading zero byte in DER, as SPIRE's do. */
-export function randomSerial(): Buffer {
-  const serial = randomBytes(16)
-  return serial.every((byte) => byte === 0) ? Buffer.from([1]) : serial
-}
+/** Up to 128 random bits; half of them need a leading zero byte in DER, as SPIRE's do. */
+export const randomSerial = (): Buffer => randomBytes(16)
 
 /** SHA-1 of the public key's bits (RFC 5280, 4.2.1.2, method 1). */
 function keyIdentifier(key: KeyObject): Buffer {
@@ -52,7 +49,7 @@ function signatureOf(key: KeyObject): { algorithm: Buffer; hash: string } {
 
 /** All of our bits are in the first byte; DER wants the zero bits behind the last one cut off. */
 function keyUsageDer(usages: readonly KeyUsage[]): Buffer {
-  const set = usages.map((usage) => keyUsageBits[usage])
+  const set = usages.map((usage): number => keyUsageBits[usage])
   return bits(Buffer.from([set.reduce((byte, bit) => byte | (0x80 >> bit), 0)]), 7 - Math.max(...set))
 }
 

@@ -9,16 +9,8 @@ import { json } from 'node:stream/consumers'
 import type { StatusReport } from '../core/health.ts'
 import type { World } from './world.ts'
 
-export interface Child {
-  readonly pid: number | undefined
-  /** Resolves with how it ended and with its last words, such as "exit status 2: …". Never rejects. */
-  readonly ended: Promise<string>
-  /** Asks it to end, and makes it after three seconds. */
-  stop(): Promise<void>
-}
-
 /** Starts a program of Node's with this environment and nothing of the person's own; `told` gets each line of its output. */
-export function startChild(command: readonly string[], folder: string, variables: Readonly<Record<string, string>>, told?: (line: string) => void): Child {
+export function startChild(command: readonly string[], folder: string, variables: Readonly<Record<string, string>>, told?: (line: string) => void) {
   const env = { HOME: folder, PATH: process.env['PATH'] ?? '', ...variables }
   // In a session of its own, so that Ctrl-C reaches the demo alone, which then ends its children in order.
   const child = spawn(process.execPath, command, { env, stdio: 'pipe', detached: true })
@@ -31,7 +23,9 @@ export function startChild(command: readonly string[], folder: string, variables
   })
   return {
     pid: child.pid,
+    /** Resolves with how it ended and with its last words, such as "exit status 2: …". Never rejects. */
     ended,
+    /** Asks it to end, and makes it after three seconds. */
     async stop() {
       child.kill('SIGTERM')
       const force = setTimeout(() => child.kill('SIGKILL'), 3_000)
@@ -41,21 +35,16 @@ export function startChild(command: readonly string[], folder: string, variables
   }
 }
 
-export interface Daemon extends Child {
-  /** As `svidecar status --json` prints it. */
-  status(): Promise<StatusReport>
-  /** What points an SDK at one profile: names and values of environment variables, no secret. */
-  environment(profile: string): Promise<Readonly<Record<string, string>>>
-}
-
 /** Starts the daemon's bundle, which is beside the demo's. */
-export function startDaemon(world: World, folder: string): Daemon {
+export function startDaemon(world: World, folder: string) {
   const bundle = join(dirname(realpathSync(process.argv[1] ?? '')), 'svidecar.cjs')
   if (!existsSync(bundle)) throw new Error(`there is no ${bundle}, which the demo runs as its daemon: build both with "node build.ts"`)
   return {
     ...startChild([bundle, 'run'], folder, { SVIDECAR_CONFIG_YAML: configuration(world, folder) }),
+    /** As `svidecar status --json` prints it. */
     status: async () => (await ask(join(folder, 'control.sock'), '/status')) as StatusReport,
-    environment: async (profile) => (await ask(join(folder, `${profile}.sock`), '/v1/environment')) as Record<string, string>,
+    /** What points an SDK at one profile: names and values of environment variables, no secret. */
+    environment: async (profile: string) => (await ask(join(folder, `${profile}.sock`), '/v1/environment')) as Record<string, string>,
   }
 }
 
@@ -70,6 +59,8 @@ const configuration = ({ aws, arns, audience, socket }: World, folder: string): 
     consumers: { app: { profiles: ['app'] }, reports: { profiles: ['reports'] } },
     container_endpoint: { listen: '127.0.0.1:0' },
     runtime_dir: folder,
+    // The status tells the story; the log is for the last words.
+    log: { level: 'error' },
   })
 
 async function ask(socketPath: string, path: string): Promise<unknown> {

@@ -8,7 +8,7 @@ import { errorText } from '../core/errors.ts'
 import { startAgent } from './agent.ts'
 import { startChild, startDaemon, startGuard } from './demo-children.ts'
 import type { Call } from './demo-client.ts'
-import { openScreen } from './demo-screen.ts'
+import { openScreen, readKeys } from './demo-screen.ts'
 import { count, createStory, entryLine, objections, type Part, type ProfileName, profileNames, type Story } from './demo-story.ts'
 import { startWorld } from './world.ts'
 
@@ -56,8 +56,8 @@ async function perform({ forMs, svidSeconds, sessionSeconds }: DemoOptions, stor
 
   const folder = await mkdtemp(join(tmpdir(), 'svidecar-demo-'))
   stack.defer(() => rm(folder, { recursive: true, force: true }))
-  const lifetimes = { x509TtlSeconds: svidSeconds, jwtTtlSeconds: svidSeconds }
-  const world = await startWorld({ directory: folder, clock: systemClock, ...lifetimes, sessionSeconds })
+  const agentOptions = { clock: systemClock, x509TtlSeconds: svidSeconds, jwtTtlSeconds: svidSeconds }
+  const world = await startWorld({ directory: folder, ...agentOptions, sessionSeconds })
   const { aws, authority, spiffeId, socket, issuer } = world
   stack.defer(() => world.stop())
 
@@ -74,7 +74,7 @@ async function perform({ forMs, svidSeconds, sessionSeconds }: DemoOptions, stor
     else {
       // The same authority, so that AWS goes on trusting what the next agent issues.
       const entries = [{ id: 'web', spiffeId, hint: 'web', dnsNames }]
-      agent = await startAgent({ address: socket, authority, clock: systemClock, ...lifetimes, jwtIssuer: issuer, entries })
+      agent = await startAgent({ ...agentOptions, address: socket, authority, jwtIssuer: issuer, entries })
     }
     story.switched(part, !here)
   }
@@ -96,9 +96,7 @@ async function perform({ forMs, svidSeconds, sessionSeconds }: DemoOptions, stor
   let paste: string | undefined
   const screen = plain ? undefined : openScreen()
   stack.defer(() => screen?.close())
-  const draw = () => screen?.draw({ now: Date.now(), startedAt, options: { svidSeconds, sessionSeconds }, story, paste })
-  process.stdout.on('resize', draw)
-  stack.defer(() => void process.stdout.off('resize', draw))
+  const draw = () => screen?.draw({ now: Date.now(), startedAt, svidSeconds, sessionSeconds, story, paste })
   // One after the other, or a part that is on its way would be taken away again.
   let turns: Promise<void> = Promise.resolve()
   stack.defer(() => turns)
@@ -121,20 +119,6 @@ async function perform({ forMs, svidSeconds, sessionSeconds }: DemoOptions, stor
     await delay(500, undefined, { signal: over.signal }).catch(() => {})
   }
   return String(over.signal.reason)
-}
-
-/**
- * Calls back with each key; from a pipe as well, so that a script can press them. A terminal whose output goes
- * elsewhere is left alone: reading it would stop a demo that runs in the background.
- */
-function readKeys(pressed: (key: string) => void): void {
-  const { stdin, stdout } = process
-  if (stdin.isTTY && !stdout.isTTY) return
-  if (stdin.isTTY) stdin.setRawMode(true)
-  stdin.setEncoding('utf8').on('data', (keys: string) => {
-    for (const key of keys) pressed(key)
-  })
-  stdin.on('error', () => {}) // no keys then
 }
 
 /** The environment of a client, and nothing of the shell's own that an SDK would follow instead. */

@@ -6,7 +6,8 @@ import { count, entryLine, expectation, left, profileNames, profiles, type Story
 export interface View {
   readonly now: number
   readonly startedAt: number
-  readonly options: { readonly svidSeconds: number; readonly sessionSeconds: number }
+  readonly svidSeconds: number
+  readonly sessionSeconds: number
   readonly story: Story
   /** What reads the environment into another shell; undefined until there is one. */
   readonly paste: string | undefined
@@ -39,23 +40,23 @@ const row = (name: string, text: string) => ` ${name.padEnd(13)}${text}`
 const ending = (seconds: number) => (seconds > 0 ? `ends in ${seconds} s` : 'ended').padEnd(14)
 
 /** Identity, credentials, calls, and what the daemon says of itself. */
-function facts({ now, options, story }: View, columns: number): string[] {
+function facts({ now, svidSeconds, sessionSeconds, story }: View, columns: number): string[] {
   const { status, rotations, calls, failed } = story
   const [identity] = status?.identities ?? []
   const problems = Map.groupBy(status?.problems ?? [], ({ message }) => message)
   const health = status === undefined ? 'starting' : status.ready ? 'ready' : `not ready: no valid credentials for ${status.missing.join(' and ')}`
   return [
     '',
-    heading('Identity', `SVIDs of ${options.svidSeconds} s, ${count(rotations.svids, 'rotation')}`),
+    heading('Identity', `SVIDs of ${svidSeconds} s, ${count(rotations.svids, 'rotation')}`),
     row('X.509-SVID', identity?.serial === undefined ? 'none yet' : `${tail(identity.serial)}  ${ending(left(identity.notAfter, now))}${identity.spiffeId}`),
     '',
-    heading('Credentials', `sessions of ${options.sessionSeconds} s, ${count(rotations.credentials, 'rotation')}`),
+    heading('Credentials', `sessions of ${sessionSeconds} s, ${count(rotations.credentials, 'rotation')}`),
     ...profileNames.map((name) => {
       const report = status?.profiles.find((one) => one.name === name)
       if (report?.expiration === undefined) return row(name, 'none yet')
       const due = left(report.nextRefresh, now)
       const plan = report.accessKeyId === undefined ? '' : due > 0 ? `renewed in ${due} s` : 'renewal is due'
-      return row(name, `${tail(report.accessKeyId)}  ${ending(left(report.expiration, now))}${plan.padEnd(17)}${profiles[name]}`)
+      return row(name, `${tail(report.accessKeyId).padEnd(7)}${ending(left(report.expiration, now))}${plan.padEnd(17)}${profiles[name]}`)
     }),
     '',
     heading('Calls', `${calls} of sts:GetCallerIdentity by the AWS SDK, ${failed === 0 ? 'none' : failed} failed`),
@@ -103,4 +104,14 @@ export function openScreen(): { draw(view: View): void; close(): void } {
     stdout.write(`\x1b[H${lines.map((line) => `\x1b[2K${line}`).join('\r\n')}`)
   }
   return { draw, close }
+}
+
+/** Calls back with each key; from a pipe as well, so that a script can press them. */
+export function readKeys(pressed: (key: string) => void): void {
+  const { stdin, stdout } = process
+  // Reading a terminal while the output goes elsewhere would stop a demo that runs in the background.
+  if (stdin.isTTY && !stdout.isTTY) return
+  if (stdin.isTTY) stdin.setRawMode(true)
+  stdin.setEncoding('utf8').on('data', (keys: string) => keys.split('').forEach(pressed))
+  stdin.on('error', () => {}) // no keys then
 }

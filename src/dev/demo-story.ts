@@ -12,12 +12,8 @@ export const profileNames: readonly ProfileName[] = ['app', 'reports']
 /** What a person can take away. */
 export type Part = 'agent' | 'AWS'
 
-export interface Entry {
-  readonly at: number
-  /** Who it is about: agent, AWS, daemon, identity, or a profile. */
-  readonly subject: string
-  readonly text: string
-}
+/** The subject is who it is about: agent, AWS, daemon, identity, or a profile. */
+export type Entry = Readonly<{ at: number; subject: string; text: string }>
 
 export interface Story {
   readonly entries: Entry[]
@@ -151,7 +147,7 @@ export const left = (instant: string | undefined, now: number): number =>
   instant === undefined ? 0 : Math.max(0, Math.ceil((Date.parse(instant) - now) / 1_000))
 
 /** The end of a serial or an access key, by which a person tells two apart. */
-export const tail = (text = ''): string => `…${text.slice(-4)}`
+export const tail = (text = ''): string => (text === '' ? '' : `…${text.slice(-4)}`)
 
 /** An entry as a plain line. */
 export const entryLine = ({ at, subject, text }: Entry): string => `${new Date(at).toTimeString().slice(0, 8)}  ${subject.padEnd(8)}  ${text}`

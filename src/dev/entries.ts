@@ -27,27 +27,7 @@ export interface EntriesOptions {
   changed: () => Promise<void>
 }
 
-/** An entry as it is served. */
-export interface Identity {
-  readonly entry: Entry
-  /** Empty also when an older entry has the same hint, as in SPIRE. */
-  readonly hint: string
-  /** undefined until the first one is signed. */
-  readonly svid: IssuedX509 | undefined
-}
-
-export interface Entries {
-  /** By entry ID, as SPIRE sorts them. */
-  readonly identities: readonly Identity[]
-  readonly add: (entry: Entry) => void
-  readonly update: (id: string, change: Partial<Entry>) => void
-  readonly delete: (id: string) => void
-  /** Renews every SVID now. */
-  readonly renewAll: () => Promise<void>
-  /** Resolves when every change made so far has been announced. */
-  readonly settled: () => Promise<void>
-  readonly stop: () => Promise<void>
-}
+export type Entries = ReturnType<typeof createEntries>
 
 interface Row {
   entry: Entry
@@ -57,7 +37,7 @@ interface Row {
   renewal?: Running
 }
 
-export function createEntries(options: EntriesOptions): Entries {
+export function createEntries(options: EntriesOptions) {
   const { authority, clock, random, mayRenew } = options
   const rows = new Map<string, Row>() // in the order of creation
   let settling: Promise<void> | undefined
@@ -95,13 +75,9 @@ export function createEntries(options: EntriesOptions): Entries {
     row.renewal = start(async (signal) => {
       await clock.sleep(delayMs, signal)
       await mayRenew(signal)
-      renew(row)
+      replace(row, row.entry)
+      void settle()
     })
-  }
-
-  const renew = (row: Row) => {
-    replace(row, row.entry)
-    void settle()
   }
 
   // A new row rather than a changed one: whoever still signs for the old one sees that it is gone.
@@ -121,6 +97,10 @@ export function createEntries(options: EntriesOptions): Entries {
   }
 
   return {
+    /**
+     * What is served: by entry ID, as SPIRE sorts them; without an SVID until the first one is signed, and with an
+     * empty hint also when an older entry has the same, as in SPIRE.
+     */
     get identities() {
       const owners = new Map<string, Entry>()
       for (const { entry } of rows.values()) if (entry.hint && !owners.has(entry.hint)) owners.set(entry.hint, entry)
@@ -128,31 +108,31 @@ export function createEntries(options: EntriesOptions): Entries {
         .map(({ entry, svid }) => ({ entry, svid, hint: owners.get(entry.hint ?? '') === entry ? (entry.hint ?? '') : '' }))
         .sort((one, other) => (one.entry.id < other.entry.id ? -1 : 1))
     },
-    add: (entry) => {
+    add: (entry: Entry) => {
       mustBelong(entry)
       if (rows.has(entry.id)) throw new Error(`the dev agent already has an entry ${entry.id}`)
       rows.set(entry.id, { entry, stale: true })
       void settle()
     },
-    update: (id, change) => {
+    update: (id: string, change: Partial<Entry>) => {
       const row = rowOf(id)
       const entry = { ...row.entry, ...change, id }
       mustBelong(entry)
       replace(row, entry)
       void settle()
     },
-    delete: (id) => {
+    delete: (id: string) => {
       void rowOf(id).renewal?.stop()
       rows.delete(id)
       void settle()
     },
+    /** Renews every SVID now. */
     renewAll: () => {
       for (const row of rows.values()) replace(row, row.entry)
       return settle()
     },
-    settled: async () => {
-      await settling
-    },
+    /** Resolves when every change made so far has been announced. */
+    settled: async () => settling,
     stop: async () => {
       stopped = true
       await Promise.all([...rows.values()].map(async (row) => row.renewal?.stop()))

@@ -10,23 +10,13 @@ export interface JwtSvidsOptions {
   random: () => number
 }
 
-export interface JwtSvids {
-  /** The cached token until about half of its life is over, then a new one. */
-  fetch(spiffeId: string, audience: string[], ttlSeconds: number): Promise<string>
-  /** Makes the next fetch for this SPIFFE ID sign anew. */
-  forget(spiffeId: string): void
-}
+export type JwtSvids = ReturnType<typeof createJwtSvids>
 
-interface Cached {
-  readonly spiffeId: string
-  readonly token: string
-  readonly expiresAt: number
-}
-
-export function createJwtSvids({ authority, clock, issuer, random }: JwtSvidsOptions): JwtSvids {
-  const cache = new Map<string, Cached>()
+export function createJwtSvids({ authority, clock, issuer, random }: JwtSvidsOptions) {
+  const cache = new Map<string, { spiffeId: string; token: string; expiresAt: number }>()
   return {
-    fetch: async (spiffeId, audience, ttlSeconds) => {
+    /** The cached token until about half of its life is over, then a new one. */
+    fetch: async (spiffeId: string, audience: string[], ttlSeconds: number): Promise<string> => {
       const key = JSON.stringify([spiffeId, audience.toSorted()])
       const cached = cache.get(key)
       // Asked at each request with a new draw, as in SPIRE: a token may arrive with only half of its life left.
@@ -36,7 +26,8 @@ export function createJwtSvids({ authority, clock, issuer, random }: JwtSvidsOpt
       cache.set(key, { spiffeId, token, expiresAt: (decodeJwt(token).exp ?? 0) * 1000 })
       return token
     },
-    forget: (spiffeId) => {
+    /** Makes the next fetch for this SPIFFE ID sign anew. */
+    forget: (spiffeId: string) => {
       for (const [key, cached] of cache) if (cached.spiffeId === spiffeId) cache.delete(key)
     },
   }

@@ -13,8 +13,6 @@ export interface WorldOptions {
   jwtTtlSeconds: number
   /** How long AWS's sessions live. */
   sessionSeconds: number
-  /** dev.local, a name that nobody can mistake for a real one, unless set. */
-  trustDomain?: string
 }
 
 export interface World {
@@ -23,14 +21,7 @@ export interface World {
   readonly aws: DevAws
   /** unix:///… */
   readonly socket: string
-  readonly arns: {
-    readonly trustAnchor: string
-    readonly profile: string
-    /** Through Roles Anywhere. */
-    readonly role: string
-    /** Through AssumeRoleWithWebIdentity. */
-    readonly webIdentityRole: string
-  }
+  readonly arns: typeof arns
   /** The `aud` that AWS accepts in a JWT-SVID. */
   readonly audience: string
   /** The `iss` of the JWT-SVIDs. */
@@ -40,20 +31,24 @@ export interface World {
   stop(): Promise<void>
 }
 
+// A name that nobody can mistake for a real one.
+const trustDomain = 'dev.local'
+const spiffeId = `spiffe://${trustDomain}/web`
+const issuer = `https://oidc.${trustDomain}`
+const audience = 'sts.amazonaws.com'
 const account = '123456789012'
 const region = 'us-east-1'
 const arns = {
   trustAnchor: `arn:aws:rolesanywhere:${region}:${account}:trust-anchor/00000000-0000-4000-8000-000000000001`,
   profile: `arn:aws:rolesanywhere:${region}:${account}:profile/00000000-0000-4000-8000-000000000002`,
+  /** Through Roles Anywhere. */
   role: `arn:aws:iam::${account}:role/dev/web`,
+  /** Through AssumeRoleWithWebIdentity. */
   webIdentityRole: `arn:aws:iam::${account}:role/dev/web-identity`,
 }
 
 export async function startWorld(options: WorldOptions): Promise<World> {
-  const { clock, trustDomain = 'dev.local' } = options
-  const spiffeId = `spiffe://${trustDomain}/web`
-  const issuer = `https://oidc.${trustDomain}`
-  const audience = 'sts.amazonaws.com'
+  const { clock } = options
   // As below an upstream authority, so that a certificate chain is always on the way.
   const authority = await createAuthority({ trustDomain, intermediate: true, clock })
   const aws = await startDevAws({

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
 import { status } from '@grpc/grpc-js'
-import { decodeJwt, decodeProtectedHeader } from 'jose'
+import { decodeJwt } from 'jose'
 import { type Agent, type AgentOptions, startAgent } from '../../src/dev/agent.ts'
 import { type Authority, createAuthority } from '../../src/dev/authority.ts'
 import { createFakeClock, type FakeClock } from '../support/fake-clock.ts'
@@ -76,16 +76,6 @@ test('hands out the same token for the same set of audiences until half of its l
   agent.updateEntry(web.id, { jwtTtlSeconds: 120 })
   const { iat = 0, exp = 0 } = decodeJwt((await token('x', 'y')) ?? '')
   assert.equal(exp - iat, 120)
-})
-
-test('has the key of RS256 tokens in the bundle before the first token', async (t) => {
-  const { client, fetch } = await setup(t, { jwtAlgorithm: 'RS256' })
-  const message = await client.stream('FetchJWTBundles').next()
-  const bundles = message?.['bundles'] as Record<string, Buffer> | undefined
-  const { keys } = JSON.parse(bundles?.['spiffe://dev.local']?.toString() ?? '') as { keys: { kid: string; use?: string }[] }
-  const { alg, kid } = decodeProtectedHeader((await fetch({ audience: ['x'] }))[0]?.svid ?? '')
-  assert.equal(alg, 'RS256')
-  assert.ok(keys.some((key) => key.kid === kid && key.use === undefined))
 })
 
 test('validates a token and returns its claims', async (t) => {

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
 import { chmod, lstat, mkdir, readFile, stat, writeFile } from 'node:fs/promises'
-import { connect, createServer, type Socket } from 'node:net'
+import { connect, type Socket } from 'node:net'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { type Agent, startAgent } from '../../src/dev/agent.ts'
@@ -69,13 +69,9 @@ test('refuses a path that no socket address can hold, and takes the longest that
   await assert.rejects(agentAt(t, `unix://${fits}a`), new RegExp(`longer than ${longest} bytes`))
 })
 
-test('listens on loopback TCP and tells the port, but on no other address', async (t) => {
-  const agent = await agentAt(t, 'tcp://127.0.0.1:0')
-  assert.match(agent.address, /^tcp:\/\/127\.0\.0\.1:[1-9]\d*$/)
-  assert.ok(await plainClient(t, agent.address).stream('FetchX509SVID').next())
-  for (const address of ['tcp://0.0.0.0:0', 'tcp://[::]:0', 'tcp://192.0.2.1:0', 'tcp://localhost:0', 'tcp://127.0.0.1'])
-    await assert.rejects(agentAt(t, address), /loopback only/)
-  for (const address of ['agent.sock', 'unix:agent.sock', 'unix://host/agent.sock']) await assert.rejects(agentAt(t, address), /no address of a dev agent/)
+test('refuses an address that is no absolute path of a socket', async (t) => {
+  for (const address of ['agent.sock', 'unix:agent.sock', 'unix://host/agent.sock', 'tcp://127.0.0.1:0'])
+    await assert.rejects(agentAt(t, address), /no address of a dev agent/)
 })
 
 test('does not run in production', async (t) => {
@@ -91,19 +87,11 @@ test('does not run in production', async (t) => {
   await agentAt(t, `unix://${folder}/agent.sock`)
 })
 
-test('a port that is taken is an error, not a hang', async (t) => {
-  const taken = createServer()
-  await new Promise<void>((resolve) => taken.listen(0, '127.0.0.1', resolve))
-  t.after(() => taken.close())
-  const bound = taken.address()
-  const port = typeof bound === 'object' && bound !== null ? bound.port : 0
-  await assert.rejects(agentAt(t, `tcp://127.0.0.1:${port}`), { code: 'EADDRINUSE' })
-})
-
-test('destroy cuts a connection that says nothing', async () => {
+test('destroy cuts a connection that says nothing', async (t) => {
+  const path = join(await temporaryFolder(t), 'agent.sock')
   const accepted = Promise.withResolvers<Socket>()
-  const listener = await listen('tcp://127.0.0.1:0', accepted.resolve)
-  const caller = connect(Number(listener.address.split(':').at(-1)), '127.0.0.1')
+  const listener = await listen(`unix://${path}`, accepted.resolve)
+  const caller = connect(path)
   const cut = new Promise<void>((resolve) => caller.once('close', () => resolve()))
   caller.on('error', () => {})
   await accepted.promise

@@ -64,7 +64,7 @@ test('the SDK reads the error, and the checking listener does not share it', asy
   await assert.rejects(checked, { name: 'InvalidClientTokenId' })
 })
 
-test('hangs, and counts who hangs', async (t) => {
+test('hangs, and tells who hangs', async (t) => {
   const { aws } = await setup(t)
   aws.setFault('hang')
   const calls = [open(aws), open(aws)]
@@ -77,7 +77,6 @@ test('hangs, and counts who hangs', async (t) => {
   await aws.stop() // does not wait for the other
   await Promise.all(ended)
   await eventually('nobody is left', () => aws.inFlight === 0)
-  assert.equal(aws.maxInFlight, 2)
 })
 
 test('trickles a byte at a time and never ends', async (t) => {
@@ -96,19 +95,6 @@ test('trickles a byte at a time and never ends', async (t) => {
   assert.equal(message.complete, false)
   abort()
   await eventually('nobody is left', () => aws.inFlight === 0)
-})
-
-test('delays, and then verifies', async (t) => {
-  const { aws, clock } = await setup(t)
-  aws.setFault({ delayMs: 5000 })
-  let answered = false
-  const answer = ask(aws).finally(() => (answered = true))
-  await eventually('it has arrived', () => aws.requests.length === 1)
-  await clock.advance(4999)
-  await post(new URL(aws.checkingUrl), '/', 'POST', {}, '') // would come after it
-  assert.equal(answered, false)
-  await clock.advance(1)
-  assert.equal((await answer).status, 400)
 })
 
 test('remembers a thousand requests', async (t) => {

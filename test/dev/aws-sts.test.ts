@@ -2,13 +2,7 @@
 import assert from 'node:assert/strict'
 import { generateKeyPairSync } from 'node:crypto'
 import { type TestContext, test } from 'node:test'
-import {
-  AssumeRoleCommand,
-  AssumeRoleWithWebIdentityCommand,
-  type AssumeRoleWithWebIdentityCommandInput,
-  GetCallerIdentityCommand,
-  STSClient,
-} from '@aws-sdk/client-sts'
+import { AssumeRoleWithWebIdentityCommand, type AssumeRoleWithWebIdentityCommandInput, GetCallerIdentityCommand, STSClient } from '@aws-sdk/client-sts'
 import { SignJWT } from 'jose'
 import { type Authority, createAuthority } from '../../src/dev/authority.ts'
 import { type DevAws, type DevAwsOptions, startDevAws } from '../../src/dev/aws.ts'
@@ -161,19 +155,6 @@ test('rebuilds the canonical request as AWS does', async (t) => {
     assert.equal(status, 403)
     assert.match(text, /<Code>SignatureDoesNotMatch<\/Code>/)
   }
-})
-
-test('chains roles for an hour at most', async (t) => {
-  const { clock, aws, assume, client } = await setup(t)
-  const keys = await assume()
-  const chain = (input: { RoleArn?: string; DurationSeconds?: number }, change: Partial<Keys> = {}) =>
-    client(aws.issuingUrl, { ...keys, ...change }).send(new AssumeRoleCommand({ RoleArn: `${roleArn}-any`, RoleSessionName: 'next', ...input }))
-  const { AssumedRoleUser: user, Credentials: credentials } = await chain({})
-  assert.equal(user?.Arn, 'arn:aws:sts::123456789012:assumed-role/web-any/next')
-  assert.ok((credentials?.Expiration?.getTime() ?? 0) <= clock.now() + 3600_000)
-  await assert.rejects(chain({ DurationSeconds: 3601 }), sdkError(400, 'ValidationError', /1 hour session limit/))
-  await assert.rejects(chain({ RoleArn: `${roleArn}-none` }), sdkError(403, 'AccessDenied'))
-  await assert.rejects(chain({}, { secretAccessKey: 'wrong' }), sdkError(403, 'SignatureDoesNotMatch'))
 })
 
 test('takes tokens of the algorithms that AWS takes', async (t) => {

@@ -78,7 +78,7 @@ suite('the demo', { concurrency: 3 }, () => {
     assert.deepEqual(await demo.ended, { status: 0, signal: null }, demo.output())
     const output = demo.output()
     assert.match(output, /^svidecar demo\n.*fake AWS, on loopback: nothing leaves this machine/)
-    assert.match(output, /identity {2}a new X\.509-SVID …\w{4}, which ends in \d s\n/)
+    assert.match(output, /identity {2}spiffe:\/\/dev\.local\/web has a new X\.509-SVID …\w{4}, which ends in \d s\n/)
     for (const [profile, role] of [
       ['app', 'web/'],
       ['reports', 'web-identity/dev.local.web'],
@@ -97,7 +97,7 @@ suite('the demo', { concurrency: 3 }, () => {
     demo.child.stdin.write('i')
     assert.deepEqual(await demo.ended, { status: 1, signal: null }, demo.output())
     assert.match(demo.output(), / AWS issues nothing/)
-    assert.match(demo.output(), / no new credentials \(network\): there are none to serve; the daemon asks again in /)
+    assert.match(demo.output(), /daemon {4}profile app: cannot reach 127\.0\.0\.1:.* Check DNS/)
     assert.match(demo.output(), /\nsvidecar demo: failed: no call was made; .*no new AWS credentials were seen\.\n$/)
     await assertNothingLeft(demo)
   })
@@ -107,10 +107,10 @@ suite('the demo', { concurrency: 3 }, () => {
     await demo.until(listening)
     demo.child.stdin.write('a')
     await demo.until(/ (The agent is away\.) Its X\.509-SVID still renews app/)
-    await demo.until(/identity {2}(cannot connect to the Workload API)/)
+    await demo.until(/daemon {4}identity default: (cannot connect to the Workload API)/)
     demo.child.stdin.write('a')
     await demo.until(/ (The agent is back\.)/)
-    await demo.until(/(the agent answers again)/)
+    await demo.until(/daemon {4}(all is well again)/)
     demo.child.kill('SIGTERM')
     assert.deepEqual(await demo.ended, { status: 0, signal: null }, demo.output())
     await assertNothingLeft(demo)
@@ -120,7 +120,7 @@ suite('the demo', { concurrency: 3 }, () => {
     const demo = await start(t, [])
     process.kill(Number(await demo.until(/runs as process (\d+)/)), 'SIGKILL')
     assert.deepEqual(await demo.ended, { status: 1, signal: null }, demo.output())
-    assert.match(demo.output(), /failed: the daemon has ended, with signal SIGKILL; /)
+    assert.match(demo.output(), /failed: ended by the daemon, with signal SIGKILL; /)
     await assertNothingLeft(demo)
   })
 
@@ -135,18 +135,23 @@ suite('the demo', { concurrency: 3 }, () => {
 
   test('on a terminal it draws over a screen of its own and gives the terminal back', { skip: !existsSync('/usr/bin/script') }, async (t) => {
     const demo = await start(t, [], ['/usr/bin/script', '--quiet', '--return', '--command', `${process.execPath} ${bundle}`, '/dev/null'])
-    await demo.until(/(Another shell)/)
+    await demo.until(/(Another shell) .*\/env && aws sts/)
     demo.child.stdin.write('\x03')
     assert.deepEqual(await demo.ended, { status: 0, signal: null }, demo.output())
     const output = demo.output()
     assert.equal(output.indexOf('\x1b[?1049h'), 0)
-    assert.match(output.split('\x1b[?25h\x1b[?1049l')[1] ?? '', /^svidecar demo: \d+ calls?, .*\.\r\n$/)
+    assert.match(output.split('\x1b[?7h\x1b[?25h\x1b[?1049l')[1] ?? '', /^svidecar demo: \d+ calls?, .*\.\r\n$/)
     await assertNothingLeft(demo)
   })
 
   test('answers wrong arguments with a sentence and 2', () => {
-    const { status, stderr, stdout } = spawnSync(process.execPath, [bundle, '--four', '5'], { encoding: 'utf8' })
-    assert.deepEqual({ status, stdout }, { status: 2, stdout: '' })
-    assert.match(stderr, /^svidecar: the demo does not know "--four"\. Usage: svidecar demo \[--for DURATION\].*\n$/)
+    for (const [words, reason] of [
+      [['--four', '5s'], "Unknown option '--four'"],
+      [['--for', '0s'], '--for "0s" is not a duration'],
+    ] as const) {
+      const { status, stderr, stdout } = spawnSync(process.execPath, [bundle, ...words], { encoding: 'utf8' })
+      assert.deepEqual({ status, stdout }, { status: 2, stdout: '' })
+      assert.ok(stderr.startsWith(`svidecar demo: ${reason}`) && stderr.includes('Usage: svidecar demo [--for DURATION]'), stderr)
+    }
   })
 })

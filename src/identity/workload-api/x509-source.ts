@@ -160,9 +160,9 @@ function lateness(svid: X509Svid, now: number): Failure | undefined {
   return undefined
 }
 
-/** Milliseconds until the next of 40 %, 10 % and the end; after the end it is only looked at now and then. */
+/** Milliseconds until the next of 40 %, 10 % and the end; a minute at most, because somebody may set the wall clock meanwhile. */
 function untilNextMark(left: number, svid: X509Svid): number {
   const life = svid.notAfter - svid.notBefore
   const marks = [shareReplaceStream, shareUnhealthy, 0].map((share) => left - share * life).filter((ms) => ms > 0)
-  return marks.length === 0 ? 60_000 : Math.min(...marks) + 1
+  return Math.min(60_000, ...marks.map((ms) => ms + 1))
 }
