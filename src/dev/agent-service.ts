@@ -2,13 +2,14 @@
 import { type handleServerStreamingCall, type handleUnaryCall, type Metadata, type ServerWritableStream, status } from '@grpc/grpc-js'
 import type { Source } from '../core/source.ts'
 import type { AgentState } from './agent-state.ts'
-import { toStruct } from './workload-definition.ts'
+import { type RawX509Message, toStruct } from './workload-definition.ts'
 
 /**
  * How the agent behaves. serve: as SPIRE · silent: takes calls and answers nothing · hold-rotation: serves, but
- * renews nothing · a code: ends every call with it.
+ * renews nothing · end-streams: ends each stream with OK at once · a code: ends every call with it · raw: sends this
+ * message, garbage perhaps, on X.509 streams.
  */
-export type Behaviour = 'serve' | 'silent' | 'hold-rotation' | Status
+export type Behaviour = 'serve' | 'silent' | 'hold-rotation' | 'end-streams' | Status | { raw: Partial<RawX509Message> }
 
 interface Status {
   code: number
@@ -47,8 +48,18 @@ export function createAgentService(state: AgentState, behaviour: Source<Behaviou
 
   const send = async (call: Call) => {
     const stream = streams.get(call)
-    if (!stream || behaviour.current === 'silent') return
-    if (typeof behaviour.current === 'object') return finish(call, behaviour.current)
+    const { current } = behaviour
+    if (!stream || current === 'silent') return
+    if (current === 'end-streams') {
+      streams.delete(call)
+      call.end()
+      return
+    }
+    if (typeof current === 'object') {
+      if ('code' in current) finish(call, current)
+      else if (stream.kind === 'x509') call.write(current.raw)
+      return
+    }
     if (!state.identified()) return finish(call, noIdentity)
     if (stream.kind === 'x509') {
       const message = state.x509()
@@ -82,7 +93,7 @@ export function createAgentService(state: AgentState, behaviour: Source<Behaviou
       call.on('cancelled', () => gone.abort())
       try {
         while (behaviour.current === 'silent') await behaviour.next('silent', gone.signal)
-        if (typeof behaviour.current === 'object') return reply(behaviour.current)
+        if (typeof behaviour.current === 'object' && 'code' in behaviour.current) return reply(behaviour.current)
         reply(null, await answer(call.request))
       } catch (error) {
         if (gone.signal.aborted) return

@@ -1,6 +1,6 @@
 // A SPIFFE agent for demos and tests: the Workload API on a socket, with the lifetimes and the moods one asks for.
 import { setTimeout as delay } from 'node:timers/promises'
-import { Server, ServerCredentials, status } from '@grpc/grpc-js'
+import { type handleUnaryCall, Server, ServerCredentials, status } from '@grpc/grpc-js'
 import type { Clock } from '../core/clock.ts'
 import { createCell } from '../core/source.ts'
 import { type AgentCall, type Behaviour, createAgentService } from './agent-service.ts'
@@ -9,7 +9,7 @@ import { createAgentState, type Foreign } from './agent-state.ts'
 import type { Authority } from './authority.ts'
 import { createEntries, type Entry } from './entries.ts'
 import { createJwtSvids } from './jwt-svids.ts'
-import { workloadService } from './workload-definition.ts'
+import { healthService, workloadService } from './workload-definition.ts'
 
 export interface AgentOptions {
   /** unix:///absolute/path */
@@ -34,6 +34,7 @@ export interface Agent {
   deleteEntry(id: string): void
   /** DER roots and optionally JWT keys of another trust domain. */
   federate(trustDomain: string, bundle: Buffer[], jwks?: { keys: object[] }): void
+  unfederate(trustDomain: string): void
   /** A new leaf and key for every entry; resolves when they have been pushed. */
   rotateNow(): Promise<void>
   /** Sends the same X.509 state again, as SPIRE does; bundle streams get news only. */
@@ -60,6 +61,8 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
 
   const server = new Server()
   server.addService(workloadService(), service.implementation)
+  const check: handleUnaryCall<object, object> = (_call, reply) => reply(null, { status: 'SERVING' })
+  server.addService(healthService(), { Check: check })
   const injector = server.createConnectionInjector(ServerCredentials.createInsecure())
   const listener = await listen(options.address, (socket) => injector.injectConnection(socket)).catch(async (error) => {
     await entries.stop()
@@ -99,6 +102,10 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
     deleteEntry: entries.delete,
     federate: (trustDomain, bundle, jwks = { keys: [] }) => {
       federated.set(trustDomain, { bundle, jwks })
+      void push()
+    },
+    unfederate: (trustDomain) => {
+      federated.delete(trustDomain)
       void push()
     },
     rotateNow: entries.renewAll,

@@ -1,4 +1,4 @@
-// The gRPC service that the dev agent answers, made from the .proto text, and the messages' shapes.
+// The gRPC services that the dev agent answers, made from the .proto text, and the messages' shapes.
 import type { ServiceDefinition } from '@grpc/grpc-js'
 import { fromJSON } from '@grpc/proto-loader'
 import protobuf from 'protobufjs'
@@ -10,14 +10,28 @@ export interface RawX509Message {
   federated_bundles: Record<string, Buffer>
 }
 
+// grpc.health.v1, as far as spire-agent has it.
+const healthProto = `syntax = "proto3";
+package grpc.health.v1;
+message HealthCheckRequest { string service = 1; }
+message HealthCheckResponse {
+  enum ServingStatus { UNKNOWN = 0; SERVING = 1; NOT_SERVING = 2; }
+  ServingStatus status = 1;
+}
+service Health { rpc Check(HealthCheckRequest) returns (HealthCheckResponse); }`
+
 /** SpiffeWorkloadAPI; grpc-js answers UNIMPLEMENTED to every method that is not in it, such as the WIT ones. */
-export function workloadService(): ServiceDefinition {
+export const workloadService = (): ServiceDefinition => serviceOf(workloadProto, 'SpiffeWorkloadAPI')
+
+export const healthService = (): ServiceDefinition => serviceOf(healthProto, 'grpc.health.v1.Health')
+
+function serviceOf(proto: string, name: string): ServiceDefinition {
   const root = new protobuf.Root()
   const struct = protobuf.common.get('google/protobuf/struct.proto')
   if (struct?.nested) root.addJSON(struct.nested)
-  protobuf.parse(workloadProto, root, { keepCase: true })
-  const loaded = fromJSON(root.toJSON(), { keepCase: true, defaults: true, longs: Number, enums: String })['SpiffeWorkloadAPI']
-  if (!loaded || 'format' in loaded) throw new Error('the .proto text has no SpiffeWorkloadAPI')
+  protobuf.parse(proto, root, { keepCase: true })
+  const loaded = fromJSON(root.toJSON(), { keepCase: true, defaults: true, longs: Number, enums: String })[name]
+  if (!loaded || 'format' in loaded) throw new Error(`the .proto text has no ${name}`)
   return loaded
 }
 

@@ -277,9 +277,20 @@ test('forgets a stream that its caller has left', async (t) => {
   assert.equal(agent.openStreams, 0)
 })
 
-test('answers what SPIRE answers to WIT calls', async (t) => {
+test('answers what SPIRE answers to WIT calls and to health checks', async (t) => {
   const { client } = await setup(t)
   await assert.rejects(client.stream('FetchWITSVID').next(), { code: status.UNIMPLEMENTED })
+  assert.deepEqual(await client.unary('Check', {}), { status: 'SERVING' })
+})
+
+test('sends garbage when told to, and ends streams with OK', async (t) => {
+  const { agent, client } = await setup(t)
+  const stream = client.stream('FetchX509SVID')
+  await stream.next()
+  agent.setBehaviour({ raw: { svids: [{ spiffe_id: 'x', x509_svid: Buffer.from('y'), x509_svid_key: Buffer.alloc(0), bundle: Buffer.alloc(0), hint: '' }] } })
+  assert.deepEqual(svidsOf(await stream.next())[0]?.x509_svid, Buffer.from('y'))
+  agent.setBehaviour('end-streams')
+  assert.equal(await stream.next(), undefined)
 })
 
 test('a stop removes the socket and ends the streams: gracefully as unavailable', async (t) => {

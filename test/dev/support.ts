@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'
 import { Client, type ClientReadableStream, credentials, Metadata, type ServiceError } from '@grpc/grpc-js'
-import { workloadService } from '../../src/dev/workload-definition.ts'
+import { healthService, workloadService } from '../../src/dev/workload-definition.ts'
 
 /** A folder that goes with the test. */
 export async function temporaryFolder(t: TestContext): Promise<string> {
@@ -31,7 +31,7 @@ export interface PlainClient {
 export function plainClient(t: TestContext, address: string): PlainClient {
   const client = new Client(address.replace(/^tcp:\/\//, ''), credentials.createInsecure())
   t.after(() => client.close())
-  const methods = workloadService()
+  const methods = { ...workloadService(), ...healthService() }
   const definition = (name: string) =>
     methods[name] ?? { path: `/SpiffeWorkloadAPI/${name}`, requestSerialize: () => Buffer.alloc(0), responseDeserialize: () => ({}) }
   const metadata = (values: string[]) => {
