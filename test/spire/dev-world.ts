@@ -143,7 +143,7 @@ async function ask(path: string): Promise<readonly Identity[]> {
   const call = client.makeServerStreamRequest(method.path, method.requestSerialize, method.responseDeserialize, {}, metadata)
   try {
     for await (const message of call)
-      return ((message as RawX509Message).svids ?? []).map(({ spiffe_id = '', hint = '', x509_svid }) => ({
+      return (message as RawX509Message).svids.map(({ spiffe_id, hint, x509_svid }) => ({
         spiffeId: spiffe_id,
         hint,
         leaf: new X509Certificate(x509_svid ?? Buffer.alloc(0)).fingerprint256,
