@@ -109,7 +109,13 @@ async function perform({ forMs, svidSeconds, sessionSeconds }: DemoOptions, stor
   while (!over.signal.aborted) {
     await daemon.status().then(story.observed, () => {}) // it does not listen yet, or has ended
     if (story.status?.started && paste === undefined) {
-      const [mine] = await Promise.all(profileNames.map(startClient))
+      const [mine] = await Promise.all(profileNames.map(startClient)).catch(async (error: unknown) => {
+        // A daemon that dies just now is the reason, and its end is heard of a moment later.
+        await delay(500, undefined, { signal: over.signal }).catch(() => {})
+        if (!over.signal.aborted) throw error
+        return []
+      })
+      if (over.signal.aborted) break
       const lines = shellLines(mine ?? {})
       await writeFile(join(folder, 'env'), `${lines.join('\n')}\n`)
       paste = `. ${folder}/env && aws sts get-caller-identity`
