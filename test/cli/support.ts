@@ -12,7 +12,8 @@ import { type Failure, isFailure, sentence } from '../../src/core/errors.ts'
 import { startWorld, type World } from '../../src/dev/world.ts'
 import { eventually } from '../support/eventually.ts'
 
-const executable = join(import.meta.dirname, '../../src/main.ts')
+// The bundle, which npm test builds: it is what ships, and it starts four times as fast as the sources.
+const executable = join(import.meta.dirname, '../../dist/svidecar.cjs')
 // Where Node.js itself puts it by default: a third of a start is saved.
 const compileCache = join(tmpdir(), 'node-compile-cache')
 

@@ -7,7 +7,7 @@ import { test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { configuration, type Environment, javaScript, startClient, worldOf } from './support.ts'
 
-const main = fileURLToPath(new URL('../../src/main.ts', import.meta.url))
+const main = fileURLToPath(new URL('../../dist/svidecar.cjs', import.meta.url))
 
 test('a program under svidecar exec calls AWS, and nothing is left behind', async (t) => {
   const folder = await mkdtemp(join(tmpdir(), 'sdk-exec-'))

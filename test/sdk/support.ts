@@ -217,7 +217,7 @@ export function startClient(command: readonly string[], environment: Environment
   }
 }
 
-const main = fileURLToPath(new URL('../../src/main.ts', import.meta.url))
+const main = fileURLToPath(new URL('../../dist/svidecar.cjs', import.meta.url))
 
 /** Runs a command of svidecar: its exit status, and all that it said. */
 export async function runCommand(words: readonly string[]): Promise<{ status: number; output: string }> {
