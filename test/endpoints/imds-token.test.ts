@@ -97,7 +97,7 @@ test('an expired token stays expired although it was seen while it was good', ()
   assert.equal(tokens.remainingSeconds(token), undefined)
 })
 
-test('100,000 tokens, read or only issued, and forged ones do not make it grow; the first one is still good', (t) => {
+test('20,000 tokens, read or only issued, and forged ones do not make it grow; the first one is still good', (t) => {
   // Whatever is remembered is remembered in a Map or not at all: each insertion shows how large it has become.
   let largest = 0
   const { set } = Map.prototype
@@ -112,7 +112,7 @@ test('100,000 tokens, read or only issued, and forged ones do not make it grow; 
   const clock = createFakeClock()
   const tokens = createImdsTokens(key, 'imds app', clock)
   const first = tokens.issue(longest)
-  for (let index = 0; index < 100_000; index++) {
+  for (let index = 0; index < 20_000; index++) {
     clock.suspend(1) // so that no two are the same
     const token = tokens.issue(longest)
     if (index % 20 !== 0) continue
