@@ -7,7 +7,7 @@ import { type Command, type Io, parseOptions, type Values } from './command.ts'
 /** Commands by name. Each is loaded when it is called: `credential-process` must not pay for the daemon. */
 export const commands: Readonly<Record<string, { readonly summary: string; readonly load: () => Promise<Command> }>> = {
   run: { summary: 'run the daemon', load: async () => (await import('./run.ts')).run },
-  once: { summary: 'get credentials of every profile once, and exit', load: async () => (await import('./once.ts')).once },
+  once: { summary: 'get credentials of every required profile once, and exit', load: async () => (await import('./once.ts')).once },
   exec: { summary: 'run one command with credentials, and nothing left behind', load: async () => (await import('./exec.ts')).exec },
   check: { summary: 'check the configuration and print what it means', load: async () => (await import('./check.ts')).check },
   demo: { summary: 'the whole world on this machine, nothing to install', load: async () => (await import('./demo.ts')).demo },

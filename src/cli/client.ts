@@ -1,5 +1,5 @@
 // A client of the daemon's sockets, for the commands that ask it something.
-import { readdirSync } from 'node:fs'
+import { accessSync, constants, readdirSync } from 'node:fs'
 import { request } from 'node:http'
 import { dirname, join } from 'node:path'
 import { failure, systemCode } from '../core/errors.ts'
@@ -44,17 +44,27 @@ export function consumerSocket(runtimeDir: string, name: string | undefined): st
   if (name !== undefined) return join(runtimeDir, `${name}.sock`)
   let found: string[]
   try {
-    found = readdirSync(runtimeDir).filter((file) => file.endsWith('.sock') && file !== 'control.sock')
+    found = readdirSync(runtimeDir).filter((file) => file.endsWith('.sock') && file !== 'control.sock' && mayOpen(join(runtimeDir, file)))
   } catch (error) {
     throw failure('daemon_unreachable', `cannot look into ${runtimeDir}: ${systemCode(error) ?? String(error)}`)
   }
   const [only, ...more] = found
-  if (only === undefined) throw failure('daemon_unreachable', `there is no consumer's socket in ${runtimeDir}`)
+  if (only === undefined) throw failure('daemon_unreachable', `there is no consumer's socket in ${runtimeDir} that this user may open`)
   if (more.length > 0)
     throw failure('usage', `there are several consumers in ${runtimeDir}: ${found.map((file) => file.slice(0, -5)).join(', ')}`, {
       remedy: 'Say which with --consumer NAME.',
     })
   return join(runtimeDir, only)
+}
+
+/** Whether this user may talk to a socket. */
+function mayOpen(path: string): boolean {
+  try {
+    accessSync(path, constants.R_OK | constants.W_OK)
+    return true
+  } catch {
+    return false
+  }
 }
 
 /** The message of an answer that is not 2xx, as a Failure. */

@@ -2,7 +2,7 @@
 import { resolve } from 'node:path'
 import { isatty } from 'node:tty'
 import type { Config } from '../config/config.ts'
-import { loadConfig } from '../config/load.ts'
+import { findConfigText, loadConfig } from '../config/load.ts'
 import { defaultRuntimeDir, type Surroundings } from '../config/resolve.ts'
 import { type Io, textOf, type Values } from './command.ts'
 
@@ -16,12 +16,16 @@ export async function configuration(values: Values, io: Io): Promise<Config> {
 }
 
 /**
- * Where a client command looks for the daemon: --runtime-dir, else what a file named by --config says, else the
- * default. A client need not be able to read the daemon's configuration.
+ * Where a client command looks for the daemon: --runtime-dir, else what the configuration says if it can be read, else the default.
  */
 export async function runtimeDir(values: Values, io: Io): Promise<string> {
   const given = textOf(values, 'runtime-dir')
   if (given !== undefined) return resolve(given)
   if (textOf(values, 'config') !== undefined) return (await configuration(values, io)).runtimeDir
+  // As the daemon finds it, but read only where it could matter, and never in the way: a client need not be able to.
+  if (findConfigText(io.env)?.includes('runtime_dir') === true) {
+    const config = await configuration({}, io).catch(() => undefined)
+    if (config !== undefined) return config.runtimeDir
+  }
   return defaultRuntimeDir(surroundings(io))
 }

@@ -4,7 +4,7 @@ import { configuration } from './configuration.ts'
 import { parseDuration } from './duration.ts'
 
 export const once: Command = {
-  summary: 'get credentials of every profile once, and exit',
+  summary: 'get credentials of every required profile once, and exit',
   usage: '[options]',
   options: { config: configOption, timeout: { type: 'string', value: 'DURATION', help: 'How long to try. Default 60s.' } },
   positionals: { names: [] },

@@ -22,6 +22,9 @@ export const run: Command = {
       if (signal === 'SIGHUP')
         daemon.reload().catch(() => {}) // told by its event
       else {
+        // Whatever else comes while it stops must not end it half-way.
+        const ignore = (): unknown => io.nextSignal(['SIGTERM', 'SIGINT', 'SIGHUP']).then(ignore)
+        void ignore()
         await daemon.stop(signal)
         return 0
       }

@@ -52,6 +52,15 @@ function namesIn(value: unknown): Declared {
   return { profiles: names('profiles'), identities: identities.length === 0 ? ['default'] : identities }
 }
 
+/** The text of the configuration that the environment names, or of the default file; undefined where there is none to read. */
+export function findConfigText(env: NodeJS.ProcessEnv): string | undefined {
+  try {
+    return env['SVIDECAR_CONFIG_YAML'] || readFileSync(env['SVIDECAR_CONFIG'] || defaultFile, 'utf8')
+  } catch {
+    return undefined
+  }
+}
+
 async function find(file: string | undefined, env: NodeJS.ProcessEnv): Promise<Found> {
   const inline = env['SVIDECAR_CONFIG_YAML']
   if (file === undefined && inline) return { origin: 'SVIDECAR_CONFIG_YAML', ...(await import('./yaml.ts')).readYaml(inline, 'SVIDECAR_CONFIG_YAML', env) }

@@ -53,6 +53,7 @@ export type Event =
   | { type: 'credentials.fresh'; profile: string; accessKeyId: string; roleArn: string; expiresAt: number; deadline: number; refreshAt: number }
   | { type: 'credentials.stale'; profile: string }
   | { type: 'credentials.expired'; profile: string }
+  | { type: 'credentials.forgotten'; profile: string }
   | { type: 'credentials.dropped'; profile: string; failure: Failure }
   | { type: 'served'; endpoint: string; consumer: string; profile: string; status: number; seconds: number }
 

@@ -1,6 +1,7 @@
 // All listeners of the daemon as one set: a new configuration opens what is new before it closes what is gone.
 import type { Config } from '../config/config.ts'
-import { listen, type OpenListener } from '../endpoints/server.ts'
+import { errorText, toFailure } from '../core/errors.ts'
+import { type Handler, listen, type OpenListener } from '../endpoints/server.ts'
 import { credentialListeners, type ListenerDeps, type Secrets, telemetryListeners, unavailable, type WantedListener, writeSecrets } from './wanted-listeners.ts'
 
 export interface Listeners {
@@ -24,7 +25,19 @@ export function createListeners(deps: ListenerDeps): Listeners {
   const { emit } = deps
   const stopping = new AbortController()
   let open = new Map<string, Open>()
-  let tokens: ReadonlyMap<string, Buffer> = new Map()
+  let held: Secrets | undefined
+
+  /** A handler that throws is a defect: whoever asked gets an empty 500, and this is told. */
+  const watched =
+    (handler: Handler): Handler =>
+    async (request) => {
+      try {
+        return await handler(request)
+      } catch (error) {
+        emit({ type: 'daemon.defect', failure: toFailure(error) })
+        throw error
+      }
+    }
 
   return {
     get open() {
@@ -53,7 +66,7 @@ export function createListeners(deps: ListenerDeps): Listeners {
         await openAll(telemetry)
         await openAll(credentials)
         // Last: another daemon in this directory, or a port in use, would have stopped us before any file is touched.
-        secrets = await writeSecrets(config, tokens)
+        secrets = await writeSecrets(config, held)
       } catch (error) {
         for (const listener of fresh) await listener.stop()
         throw error
@@ -61,12 +74,21 @@ export function createListeners(deps: ListenerDeps): Listeners {
       return async () => {
         const before = open
         open = next
-        tokens = secrets.tokens
+        held = secrets
         const all = new Map([...open].map(([name, { listener }]) => [name, listener]))
         // In the order of `wanted`: telemetry answers first.
         for (const { name, at, handler } of wanted) {
           const one = open.get(name)
-          await one?.listener.change(handler(all, secrets), at)
+          try {
+            await one?.listener.change(watched(handler(all, secrets)), at)
+          } catch (error) {
+            // The handler is in place; only the rights of a socket that somebody has removed could not be set.
+            emit({
+              type: 'listener.warning',
+              listener: name,
+              message: `cannot set the rights of ${name}: ${errorText(error)}. Restart svidecar if its socket is gone`,
+            })
+          }
           if (one !== undefined && before.get(name) !== one) emit({ type: 'listener.opened', listener: name, address: one.listener.address })
         }
         for (const [name, one] of before) {

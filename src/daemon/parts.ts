@@ -13,6 +13,13 @@ export interface Parts {
   stop(): Promise<void>
 }
 
+interface Wanted<P> {
+  readonly name: string
+  readonly key: string
+  readonly make: () => P
+  readonly task: (part: P) => Task
+}
+
 interface Kept<P> {
   readonly key: string
   readonly part: P
@@ -42,17 +49,21 @@ export function createParts(world: World): Parts {
       }
     })
 
-  function reconcile<P>(
+  async function reconcile<P>(
     old: Map<string, Kept<P>>,
-    wanted: readonly { name: string; key: string; make: () => P; task: (part: P) => Task }[],
+    wanted: readonly Wanted<P>[],
     changed: Set<string>,
-  ): Map<string, Kept<P>> {
+    replaced: (name: string) => void,
+  ): Promise<Map<string, Kept<P>>> {
     const next = new Map<string, Kept<P>>()
     for (const { name, key, make, task } of wanted) {
       const known = old.get(name)
       if (known?.key === key) next.set(name, known)
       else {
         changed.add(name)
+        // The old one ends first, or it might still tell of itself under the name of the new one.
+        await known?.running.stop()
+        if (known !== undefined) replaced(name)
         const part = make()
         next.set(name, { key, part, running: launch(task(part)) })
       }
@@ -78,7 +89,7 @@ export function createParts(world: World): Parts {
     async apply(config) {
       const changed = new Set<string>()
       const before = { identities, profiles }
-      identities = reconcile(
+      identities = await reconcile(
         before.identities,
         config.identities.map((identity) => {
           const streams = needsX509(config, identity.name)
@@ -90,8 +101,9 @@ export function createParts(world: World): Parts {
           }
         }),
         changed,
+        () => {},
       )
-      profiles = reconcile(
+      profiles = await reconcile(
         before.profiles,
         config.profiles.flatMap((profile) => {
           const identity = identities.get(profile.identity)
@@ -107,6 +119,7 @@ export function createParts(world: World): Parts {
           ]
         }),
         changed,
+        (profile) => world.emit({ type: 'credentials.forgotten', profile }),
       )
       await stopGone(before.profiles, profiles, changed)
       await stopGone(before.identities, identities, changed)

@@ -38,15 +38,15 @@ const tcp = ({ host, port }: ListenConfig, loopbackOnly: boolean): ListenAt => (
 /** The tokens by consumer, and the key of the IMDS tokens. */
 export interface Secrets {
   readonly tokens: ReadonlyMap<string, Buffer>
-  readonly imdsKey: Buffer
+  readonly imdsKey: Buffer | undefined
 }
 
-/** Writes what consumers need; those of `held` keep their token. Throws runtime_dir. */
-export async function writeSecrets(config: Config, held: ReadonlyMap<string, Buffer>): Promise<Secrets> {
+/** Writes what consumers need; what is held already is kept. Throws runtime_dir. */
+export async function writeSecrets(config: Config, held: Secrets | undefined): Promise<Secrets> {
   const tokens = new Map<string, Buffer>()
   for (const consumer of config.consumers)
-    tokens.set(consumer.name, await consumerToken(config.runtimeDir, consumer, ownerOf(consumer), held.get(consumer.name)))
-  return { tokens, imdsKey: config.imdsEndpoints.length === 0 ? Buffer.alloc(0) : await imdsKey(config.runtimeDir) }
+    tokens.set(consumer.name, await consumerToken(config.runtimeDir, consumer, ownerOf(consumer), held?.tokens.get(consumer.name)))
+  return { tokens, imdsKey: config.imdsEndpoints.length === 0 ? held?.imdsKey : (held?.imdsKey ?? (await imdsKey(config.runtimeDir))) }
 }
 
 /** The listeners that give credentials. Throws config_invalid for an unknown owner or group. `stopping` ends waits of requests. */
@@ -86,7 +86,7 @@ function imds(config: Config, deps: ListenerDeps, stopping: AbortSignal): Wanted
     const name = `imds ${wanted}`
     const handler: WantedListener['handler'] = (_open, secrets) => {
       const [profile] = viewsOf(deps, [wanted])
-      return profile === undefined
+      return profile === undefined || secrets.imdsKey === undefined
         ? unavailable
         : createImdsHandler({
             hosts: hostRule(at.host, hostNames),

@@ -68,7 +68,7 @@ export function createConsumerHandler(options: ConsumerSocketOptions): Handler {
     if (what === 'jwt' && asked === undefined) return { answer: jwt(request.query) }
     const profile = pick(asked)
     if ('status' in profile) return { answer: profile }
-    const form = forms[what]
+    const form = Object.hasOwn(forms, what) ? forms[what] : undefined
     if (form !== undefined) {
       const body = document(profile, form, clock)
       return {

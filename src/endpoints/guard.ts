@@ -14,7 +14,7 @@ export interface HostRule {
 
 /** The Host rule of a listener bound to `host`: that literal, localhost and the configured names. */
 export const hostRule = (host: string, names: readonly string[], anyAddress = false): HostRule => ({
-  names: new Set([host, 'localhost', ...(host === '127.0.0.1' || host === '::1' ? [host] : []), ...names].map((name) => name.toLowerCase())),
+  names: new Set([host, 'localhost', ...names].map((name) => name.toLowerCase())),
   anyAddress,
 })
 

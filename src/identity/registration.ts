@@ -21,11 +21,20 @@ const readText = (path: string): string => {
   }
 }
 
+/** The file may have been removed under the running process, by an upgrade. */
+function realPath(path: string): string {
+  try {
+    return realpathSync(path)
+  } catch {
+    return path
+  }
+}
+
 /** Looks at this process: what SPIRE's unix, systemd and k8s attestors would see. */
 export function inspectProcess(env: NodeJS.ProcessEnv = process.env): ProcessFacts {
   return {
     uid: process.getuid?.(),
-    executable: realpathSync(process.execPath),
+    executable: realPath(process.execPath),
     cgroup: readText('/proc/self/cgroup'),
     kubernetes:
       env['KUBERNETES_SERVICE_HOST'] === undefined

@@ -112,6 +112,11 @@ const describers: Describers = {
   ],
   'credentials.stale': (event) => ['debug', `profile ${event.profile}: time to refresh`, { profile: event.profile }],
   'credentials.expired': (event) => ['error', `profile ${event.profile}: the credentials have expired and nothing is served`, { profile: event.profile }],
+  'credentials.forgotten': (event) => [
+    'debug',
+    `profile ${event.profile}: its configuration has changed or gone, and its credentials with it`,
+    { profile: event.profile },
+  ],
   'credentials.dropped': (event) => [
     'error',
     `profile ${event.profile}: credentials dropped, as on_identity_withdrawn says: ${event.failure.message}`,

@@ -64,12 +64,13 @@ export function createHealth(clock: Clock): Health {
           method,
           identity,
           held: known?.held,
-          dropped: false,
+          dropped: known?.dropped ?? false,
           succeeded: known?.succeeded ?? 0,
           failed: known?.failed ?? 0,
         })
         identityOf(identity)
       }
+      hasStarted()
       const used = new Set(event.profiles.map((profile) => profile.identity))
       for (const name of identities.keys()) if (!used.has(name)) forgetIdentity(name)
     },
@@ -80,7 +81,9 @@ export function createHealth(clock: Clock): Health {
       identityOf(event.identity).connected = true
     },
     'identity.disconnected': (event) => {
-      identityOf(event.identity).connected = false
+      // A token that could not be had does not cover an X.509 stream that is open.
+      const known = identityOf(event.identity)
+      if (event.stream === 'x509' || known.facts.serial === undefined) known.connected = false
     },
     'identity.failing': (event) => trouble(`identity ${event.identity} ${event.stream}`, `identity ${event.identity}`, event.failure),
     'identity.recovered': (event) => {
@@ -110,13 +113,22 @@ export function createHealth(clock: Clock): Health {
     'credentials.fresh': (event) => {
       const known = profiles.get(event.profile)
       if (known !== undefined) Object.assign(known, { held: event, dropped: false })
-      // Set here and not when somebody asks: credentials that came and went count as having been there.
-      started ||= [...profiles.values()].every((profile) => !profile.required || profile.held !== undefined)
+      hasStarted()
+    },
+    'credentials.forgotten': ({ profile }) => {
+      const known = profiles.get(profile)
+      if (known !== undefined) Object.assign(known, { held: undefined, dropped: false })
+      problems.delete(`profile ${profile}`)
     },
     'credentials.dropped': ({ profile }) => {
       const known = profiles.get(profile)
       if (known !== undefined) Object.assign(known, { dropped: true })
     },
+  }
+
+  // Kept when it happens and not when somebody asks: credentials that came and went count as having been there.
+  function hasStarted(): void {
+    started ||= profiles.size > 0 && [...profiles.values()].every((profile) => !profile.required || profile.held !== undefined)
   }
 
   function forget(name: string): void {

@@ -1,6 +1,6 @@
 // The metrics: a fold over the events. Label values come from the configuration or from fixed lists, never from callers.
 import { Counter, Gauge, Histogram, Registry } from 'prom-client'
-import type { Event, EventOf, Listener } from '../core/events.ts'
+import type { Event, EventOf, Listener, Stream } from '../core/events.ts'
 
 export interface Metrics {
   readonly listener: Listener
@@ -37,7 +37,7 @@ export function createMetrics(): Metrics {
   const apiErrors = counter('workload_api_errors_total', 'Failed calls, ended streams and rejected messages of the agent.', 'identity', 'code')
   const notBefore = gauge('x509_svid_not_before_timestamp_seconds', 'Start of the X.509-SVID in use.', 'identity', 'spiffe_id')
   const notAfter = gauge('x509_svid_not_after_timestamp_seconds', 'End of the X.509-SVID in use.', 'identity', 'spiffe_id')
-  const updates = counter('x509_svid_updates_total', 'X.509-SVIDs that replaced another one.', 'identity')
+  const updates = counter('x509_svid_updates_total', 'X.509-SVIDs that came into use.', 'identity')
   const jwtExpiry = gauge('jwt_svid_expiry_timestamp_seconds', 'End of the newest JWT-SVID.', 'identity', 'audience')
   const jwtFetches = counter('jwt_svid_fetches_total', 'JWT-SVIDs that the agent gave.', 'identity', 'audience')
   const expiry = gauge('credential_expiry_timestamp_seconds', 'Expiration of the credentials in use.', 'profile')
@@ -85,6 +85,14 @@ export function createMetrics(): Metrics {
     }
   }
 
+  // By identity: its X.509 stream where there is one, else the last JWT-SVID that was asked for.
+  const streams = new Map<string, Map<Stream, boolean>>()
+  function tell(identity: string, stream: Stream, up: boolean): void {
+    const known = streams.get(identity) ?? new Map<Stream, boolean>()
+    streams.set(identity, known.set(stream, up))
+    connected.set({ identity }, (known.get('x509') ?? known.get('jwt')) ? 1 : 0)
+  }
+
   const inUse = new Map<string, string>()
   const folds: { [T in Event['type']]?: (event: EventOf<T>) => void } = {
     'daemon.starting': (event) => build.set({ version: event.version, commit: event.commit, node_version: process.version }, 1),
@@ -101,9 +109,9 @@ export function createMetrics(): Metrics {
       }
     },
     'config.reload_failed': () => reloadFailures.inc(),
-    'identity.connected': (event) => connected.set({ identity: event.identity }, 1),
+    'identity.connected': (event) => tell(event.identity, event.stream, true),
     'identity.disconnected': (event) => {
-      connected.set({ identity: event.identity }, 0)
+      tell(event.identity, event.stream, false)
       if (event.wasConnected) restarts.inc({ identity: event.identity })
       apiErrors.inc({ identity: event.identity, code: event.failure.code })
     },
@@ -118,6 +126,7 @@ export function createMetrics(): Metrics {
       updates.inc({ identity })
     },
     'jwt.fetched': (event) => {
+      tell(event.identity, 'jwt', true)
       jwtExpiry.set({ identity: event.identity, audience: event.audience }, event.expiresAt / 1000)
       jwtFetches.inc({ identity: event.identity, audience: event.audience })
     },
@@ -137,6 +146,7 @@ export function createMetrics(): Metrics {
       usable.set({ profile }, 1)
     },
     'credentials.expired': ({ profile }) => usable.set({ profile }, 0),
+    'credentials.forgotten': ({ profile }) => usable.set({ profile }, 0),
     'credentials.dropped': ({ profile }) => usable.set({ profile }, 0),
     served: ({ endpoint, status, seconds }) => {
       served.inc({ endpoint, code: String(status) })

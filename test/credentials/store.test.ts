@@ -162,6 +162,19 @@ test('dropped credentials are gone at once and asked for again', async () => {
   await stop()
 })
 
+test('credentials that were on their way when the identity was withdrawn are dropped, too', async () => {
+  const { clock, store, stop, keyId } = setUp(async (count, at, signal) => {
+    await at.sleep(count === 1 ? 5_000 : 1e9, signal)
+    return issue(at, count)
+  })
+  await clock.advance(1_000)
+  store.drop(failure('identity_not_issued', 'withdrawn'))
+  await clock.advance(10_000)
+  assert.equal(keyId(), undefined)
+  assert.equal(store.state.current.failure?.code, 'identity_not_issued')
+  await stop()
+})
+
 test('a refused token is replaced at once, twice, before patience sets in', async () => {
   const times: number[] = []
   const { clock, stop } = setUp((_count, at) => {

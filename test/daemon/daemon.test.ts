@@ -84,6 +84,27 @@ test('a reload keeps what did not change, with its credentials, and adds what is
     )
   }))
 
+test('a profile that changes is not ready until it has credentials of its own again', () =>
+  onStage({ yaml: (world) => base(`  app: ${anywhere(world)}`) }, async (stage) => {
+    const key = await eventually('credentials', () => keyOf(stage))
+    stage.world.aws.setFault({ status: 500 })
+    stage.yaml = stage.yaml.replace('endpoint:', 'session_name: other, endpoint:')
+    assert.deepEqual((await stage.daemon.reload()).changed, ['app'])
+    assert.equal(await keyOf(stage), undefined)
+    assert.equal((await stage.get('metrics', '/readyz')).status, 503, 'as the endpoint says')
+    assert.match((await stage.get('metrics', '/metrics')).body, /^svidecar_credential_usable\{profile="app"\} 0$/m)
+    stage.yaml = stage.yaml.replace('session_name: other, ', '')
+    stage.world.aws.setFault(undefined)
+    await stage.daemon.reload()
+    assert.notEqual(await eventually('new credentials', () => keyOf(stage)), key)
+  }))
+
+test('connected means the X.509 stream, or the last token where there is no such stream', () =>
+  onStage({ yaml: (world) => base(`  app: ${web(world)}`) }, async (stage) => {
+    await eventually('credentials', () => keyOf(stage))
+    assert.match((await stage.get('metrics', '/metrics')).body, /^svidecar_workload_api_connected\{identity="default"\} 1$/m)
+  }))
+
 test('a configuration with mistakes, or a port in use, changes nothing and says why', () =>
   onStage({ yaml: (world) => base(`  app: ${anywhere(world)}`) }, async (stage) => {
     const key = await eventually('credentials', () => keyOf(stage))

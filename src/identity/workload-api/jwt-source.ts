@@ -155,7 +155,10 @@ export function createJwtSource(options: JwtSourceOptions): { source: JwtSource;
       try {
         await stopped.next(false, signal)
       } finally {
-        for (const entry of watched.values()) await entry.keeper?.stop()
+        for (const entry of watched.values()) {
+          await entry.keeper?.stop()
+          delete entry.keeper
+        }
       }
     },
   }

@@ -30,7 +30,7 @@ export function statusFailure(error: unknown, address: SocketAddress): Failure {
     case code.resourceExhausted:
       return /larger than max|message length/i.test(details)
         ? failure('workload_api_too_large', `a message of ${at} is larger than 64 MiB: ${details}`)
-        : failure('workload_api_unavailable', `${at} is out of resources: ${details}`)
+        : failure('workload_api_unavailable', `${at} is out of resources: ${details}`, { retryAfterSeconds: 1 })
     default:
       return connectionFailure(details, address)
   }

@@ -1,7 +1,7 @@
 // Keeps one stream of the agent open for ever: dials again at the right pace, notices silence, replaces once.
 import { type Backoff, steady } from '../../core/backoff.ts'
 import type { Clock } from '../../core/clock.ts'
-import { type Failure, failure, toFailure } from '../../core/errors.ts'
+import { type Failure, type FailureCode, failure, toFailure } from '../../core/errors.ts'
 import { linked, type Task } from '../../core/run.ts'
 import type { SocketAddress } from '../../spiffe/socket-address.ts'
 
@@ -22,6 +22,8 @@ export interface KeptStream {
   readonly run: Task
   /** Opens a second stream; with its first message it takes the place of the open one. Once until then. */
   replace(): void
+  /** The last replacement ended before it had a message. */
+  readonly replacementFailed: boolean
 }
 
 const silentMs = 10_000
@@ -29,6 +31,9 @@ const silentMs = 10_000
 const settledMs = 1_000
 
 const denied: Backoff = { baseMs: 250, capMs: 2_000 }
+// The agent is there and says something that the next second will hardly change.
+const deniedCodes = new Set<FailureCode>(['identity_not_issued', 'identity_missing', 'jwt_svid_invalid', 'jwt_svid_expired'])
+const limited: Backoff = { baseMs: 1_000, capMs: 2_000 }
 const pointless: Backoff = { baseMs: 60_000, capMs: 60_000 }
 const nearby: Backoff = { baseMs: 50, capMs: 250 }
 const remote: Backoff = { baseMs: 100, capMs: 2_000 }
@@ -36,7 +41,8 @@ const remote: Backoff = { baseMs: 100, capMs: 2_000 }
 /** Pace of the next attempt. A unix socket costs nothing to try, so a restarted agent is found within a quarter second. */
 export function backoffFor(problem: Failure, address: SocketAddress): Backoff {
   if (problem.code === 'workload_api_rejected' || problem.code === 'workload_api_unimplemented') return pointless
-  if (problem.code === 'identity_not_issued') return denied
+  if (deniedCodes.has(problem.code)) return denied
+  if (problem.retryAfterSeconds !== undefined) return limited
   return address.kind === 'unix' ? nearby : remote
 }
 
@@ -52,6 +58,7 @@ export function keepStream<M>(options: StreamOptions<M>): KeptStream {
   let active: { stop: () => void } | undefined
   let successor: Promise<Outcome | undefined> | undefined
   let replacing = false
+  let replacementFailed = false
   let running: AbortSignal | undefined
 
   async function once(signal: AbortSignal, replaces: boolean): Promise<Outcome | undefined> {
@@ -95,6 +102,9 @@ export function keepStream<M>(options: StreamOptions<M>): KeptStream {
   }
 
   return {
+    get replacementFailed() {
+      return replacementFailed
+    },
     async run(signal) {
       running = signal
       let attempt = 0
@@ -115,13 +125,15 @@ export function keepStream<M>(options: StreamOptions<M>): KeptStream {
     replace() {
       if (running === undefined || running.aborted || active === undefined || replacing) return
       replacing = true
+      replacementFailed = false
       const next = once(running, true)
       successor = next
       // One that fails before its first message leaves the old stream in place.
       const settle = () => {
-        if (!replacing || successor !== next) return
+        if (!replacing) return
         replacing = false
-        successor = undefined
+        replacementFailed = true
+        if (successor === next) successor = undefined
       }
       next.then(settle, settle)
     },

@@ -124,7 +124,7 @@ export function createX509Source(options: X509SourceOptions): { source: X509Sour
           message: `${svid.spiffeId} should have been rotated: ${Math.round(left / 1000)} s of its life are left. Asking the agent again on a new stream`,
         })
         stream.replace()
-      }
+      } else if (share <= shareReplaceStream && stream.replacementFailed) stream.replace()
       const late = lateness(svid, clock.now())
       // Told once, and again when something else has covered it and gone: an agent that is away is one story, not two in turns.
       if (late !== undefined && (state.failure === undefined || told !== leaf + late.code)) {
