@@ -3,7 +3,7 @@ import { parseArn, roleName } from '../aws/arn.ts'
 import type { Config, IdentityConfig, ProfileConfig } from '../config/config.ts'
 import type { Clock } from '../core/clock.ts'
 import { failure } from '../core/errors.ts'
-import type { Emit } from '../core/events.ts'
+import type { Emit, Event } from '../core/events.ts'
 import { callHttps } from '../core/https.ts'
 import { run, type Task } from '../core/run.ts'
 import { createStore, type Store } from '../credentials/store.ts'
@@ -95,7 +95,21 @@ export function assembleProfile(
 }
 
 /** The method's name in metrics and events. */
-export const methodLabel = ({ method }: ProfileConfig): 'rolesanywhere' | 'webidentity' => (method.kind === 'roles_anywhere' ? 'rolesanywhere' : 'webidentity')
+const methodLabel = ({ method }: ProfileConfig): 'rolesanywhere' | 'webidentity' => (method.kind === 'roles_anywhere' ? 'rolesanywhere' : 'webidentity')
+
+/** What everybody who listens is told of a configuration that is in force. */
+export const loadedEvent = ({ origin, profiles }: Config, clock: Clock): Event => ({
+  type: 'config.loaded',
+  at: clock.now(),
+  origin,
+  profiles: profiles.map((profile) => ({
+    name: profile.name,
+    required: profile.required,
+    roleArn: profile.method.role.text,
+    method: methodLabel(profile),
+    identity: profile.identity,
+  })),
+})
 
 /** Whether an identity's X.509 stream has a reader: an exchange, or the wish to hear of a withdrawal. */
 export const needsX509 = (config: Config, identity: string): boolean =>

@@ -10,7 +10,7 @@ import { createHealth } from '../telemetry/health.ts'
 import { createLog } from '../telemetry/log.ts'
 import { createMetrics } from '../telemetry/metrics.ts'
 import { createSystemd } from '../telemetry/systemd.ts'
-import { methodLabel } from './assemble.ts'
+import { loadedEvent } from './assemble.ts'
 import { createListeners } from './listeners.ts'
 import { createParts } from './parts.ts'
 import { prepareRuntimeDir } from './runtime-dir.ts'
@@ -60,19 +60,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   emit({ type: 'daemon.starting', version: options.version, commit: options.commit, pid: process.pid })
 
   const parts = createParts({ clock, random, emit })
-  const announce = () =>
-    emit({
-      type: 'config.loaded',
-      at: clock.now(),
-      origin: config.origin,
-      profiles: config.profiles.map((profile) => ({
-        name: profile.name,
-        required: profile.required,
-        roleArn: profile.method.role.text,
-        method: methodLabel(profile),
-        identity: profile.identity,
-      })),
-    })
+  const announce = () => emit(loadedEvent(config, clock))
 
   async function refresh(name: string | undefined) {
     const stores = [...parts.profiles].filter(([profile]) => name === undefined || profile === name)

@@ -7,7 +7,7 @@ import { linked } from '../core/run.ts'
 import { createCell } from '../core/source.ts'
 import { createHealth } from '../telemetry/health.ts'
 import { createLog } from '../telemetry/log.ts'
-import { methodLabel } from './assemble.ts'
+import { loadedEvent } from './assemble.ts'
 import { createParts } from './parts.ts'
 
 export interface OnceOptions {
@@ -28,18 +28,7 @@ export async function runOnce(config: Config, { clock, random, timeoutMs, signal
     if (event.type === 'credentials.fresh') ready.set(health.health().ready)
   })
   const parts = createParts({ clock, random, emit: events.emit })
-  events.emit({
-    type: 'config.loaded',
-    at: clock.now(),
-    origin: config.origin,
-    profiles: config.profiles.map((profile) => ({
-      name: profile.name,
-      required: profile.required,
-      roleArn: profile.method.role.text,
-      method: methodLabel(profile),
-      identity: profile.identity,
-    })),
-  })
+  events.emit(loadedEvent(config, clock))
   await parts.apply(config)
   const limit = linked(signal)
   await Promise.race([ready.next(false, limit.signal), clock.sleep(timeoutMs, limit.signal)]).catch(() => {})

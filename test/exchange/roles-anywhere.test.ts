@@ -8,28 +8,7 @@ import type { FailureCode } from '../../src/core/errors.ts'
 import { isFailure } from '../../src/core/errors.ts'
 import { signX509 } from '../../src/exchange/sigv4-x509.ts'
 import { createFakeClock } from '../support/fake-clock.ts'
-import { anchor, never, profile, role, type SetUp, setUp, spiffeId } from './support.ts'
-
-const failsWith =
-  (code: FailureCode, pattern = /./) =>
-  (error: unknown) => {
-    assert.ok(isFailure(error), String(error))
-    assert.equal(error.code, code, error.message)
-    assert.match(`${error.message} ${error.remedy}`, pattern)
-    return true
-  }
-
-async function inWorld(
-  options: Omit<SetUp, 'clock'> & { clock?: SetUp['clock'] },
-  body: (world: Awaited<ReturnType<typeof setUp>>) => Promise<void>,
-): Promise<void> {
-  const world = await setUp({ clock: systemClock, ...options })
-  try {
-    await body(world)
-  } finally {
-    await world.stop()
-  }
-}
+import { anchor, failsWith, inWorld, never, profile, role, type SetUp, setUp, spiffeId } from './support.ts'
 
 for (const leafKey of ['ec-p256', 'ec-p384', 'rsa-2048'] as const) {
   for (const caKey of ['ec-p256', 'rsa-2048'] as const) {

@@ -1,6 +1,8 @@
 // An identity and an AWS for tests of exchanges: the real exchange in between.
+import assert from 'node:assert/strict'
 import { parseArn } from '../../src/aws/arn.ts'
-import type { Clock } from '../../src/core/clock.ts'
+import { type Clock, systemClock } from '../../src/core/clock.ts'
+import { type FailureCode, isFailure } from '../../src/core/errors.ts'
 import type { Event } from '../../src/core/events.ts'
 import { callHttps } from '../../src/core/https.ts'
 import { createCell } from '../../src/core/source.ts'
@@ -107,5 +109,29 @@ export async function setUp(options: SetUp) {
     web: (more: Partial<WebIdentityOptions> = {}): Exchange => webIdentity(jwt, context, { ...common, audience, ...more }),
     last: () => aws.requests.at(-1),
     stop: () => aws.stop(),
+  }
+}
+
+/** Checks code and words of a failure, and that no token is in it. */
+export const failsWith =
+  (code: FailureCode, pattern = /./) =>
+  (error: unknown) => {
+    assert.ok(isFailure(error), String(error))
+    assert.equal(error.code, code, error.message)
+    assert.match(`${error.message} ${error.remedy}`, pattern)
+    assert.ok(!`${error.message}${JSON.stringify(error)}`.includes('eyJ'), 'no token in the failure')
+    return true
+  }
+
+/** Sets up, plays, and stops whatever happens. */
+export async function inWorld(
+  options: Omit<SetUp, 'clock'> & { clock?: SetUp['clock'] },
+  body: (world: Awaited<ReturnType<typeof setUp>>) => Promise<void>,
+): Promise<void> {
+  const world = await setUp({ clock: systemClock, ...options })
+  try {
+    await body(world)
+  } finally {
+    await world.stop()
   }
 }

@@ -10,29 +10,7 @@ import { test } from 'node:test'
 import { systemClock } from '../../src/core/clock.ts'
 import { type FailureCode, isFailure } from '../../src/core/errors.ts'
 import { createFakeClock } from '../support/fake-clock.ts'
-import { audience, issuer, never, role, type SetUp, setUp, spiffeId } from './support.ts'
-
-const failsWith =
-  (code: FailureCode, pattern = /./) =>
-  (error: unknown) => {
-    assert.ok(isFailure(error), String(error))
-    assert.equal(error.code, code, error.message)
-    assert.match(`${error.message} ${error.remedy}`, pattern)
-    assert.ok(!`${error.message}${JSON.stringify(error)}`.includes('eyJ'), 'no token in the failure')
-    return true
-  }
-
-async function inWorld(
-  options: Omit<SetUp, 'clock'> & { clock?: SetUp['clock'] },
-  body: (world: Awaited<ReturnType<typeof setUp>>) => Promise<void>,
-): Promise<void> {
-  const world = await setUp({ clock: systemClock, ...options })
-  try {
-    await body(world)
-  } finally {
-    await world.stop()
-  }
-}
+import { audience, failsWith, inWorld, issuer, never, role, type SetUp, spiffeId } from './support.ts'
 
 for (const algorithm of ['ES256', 'RS256'] as const) {
   test(`an ${algorithm} token gets credentials, sent in the body and under a name made from the SPIFFE ID`, () =>
