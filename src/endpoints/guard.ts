@@ -2,9 +2,6 @@
 import { isIP } from 'node:net'
 import type { Answer, Request } from './server.ts'
 
-/** True for 127.0.0.0/8, ::1 and the mapped form of the former. */
-export const isLoopback = (address: string): boolean => /^(::ffff:)?127\.\d+\.\d+\.\d+$/.test(address) || address === '::1'
-
 export interface HostRule {
   /** Exact names and literals, lower case, without port. */
   readonly names: ReadonlySet<string>

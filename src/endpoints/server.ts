@@ -6,7 +6,6 @@ import { type FastifyInstance, fastify } from 'fastify'
 import { type Clock, systemClock } from '../core/clock.ts'
 import { errorText, failure, systemCode } from '../core/errors.ts'
 import { longestSocketPath } from '../spiffe/socket-address.ts'
-import { isLoopback } from './guard.ts'
 
 export interface Request {
   readonly method: string
@@ -44,6 +43,9 @@ const maxConnections = 2_048
 const keepAliveMs = 75_000
 const headersMs = 5_000
 const drainMs = 250
+
+/** True for 127.0.0.0/8, ::1 and the mapped form of the former. */
+export const isLoopback = (address: string): boolean => /^(::ffff:)?127\.\d+\.\d+\.\d+$/.test(address) || address === '::1'
 
 /** Opens a listener. Throws listen_failed with the address and what to do. `clock` bounds the end of it. */
 export async function listen(name: string, at: ListenAt, first: Handler, clock: Clock = systemClock): Promise<OpenListener> {

@@ -2,7 +2,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { cleanPath, guardCredentials, guardPublic, hostRule, isLoopback } from '../../src/endpoints/guard.ts'
+import { cleanPath, guardCredentials, guardPublic, hostRule } from '../../src/endpoints/guard.ts'
+import { isLoopback } from '../../src/endpoints/server.ts'
 import { requestOf } from './support.ts'
 
 const passes = (host: string, rule = hostRule('127.0.0.1', ['Pod.Internal'])) => guardCredentials(requestOf('/', { host }), rule) === undefined
