@@ -15,13 +15,22 @@ export interface Clock {
 // look at the boot clock again know neither trap.
 const longestStepMs = 10_000
 
-/**
- * The real time. The boot clock is os.uptime(), which libuv reads from the kernel's boot-time clock in
- * steps of 10 ms: process.hrtime() is no substitute, because CLOCK_MONOTONIC stands still in a suspend.
- */
+// os.uptime(), which libuv reads from the kernel's boot-time clock, counts suspends in steps of 10 ms;
+// performance.now() has microseconds and stands still in a suspend (CLOCK_MONOTONIC). The second one measures, and
+// whenever the first has gone ahead of it by more than its own steps, there was a suspend.
+const stepsMs = 20
+let suspendedMs = uptime() * 1000 - performance.now()
+
+function bootTime(): number {
+  const ahead = uptime() * 1000 - (performance.now() + suspendedMs)
+  if (Math.abs(ahead) > stepsMs) suspendedMs += ahead
+  return performance.now() + suspendedMs
+}
+
+/** The real time. */
 export const systemClock: Clock = {
   now: Date.now,
-  boot: () => uptime() * 1000,
+  boot: bootTime,
   async sleep(ms, signal) {
     signal.throwIfAborted()
     const end = systemClock.boot() + ms

@@ -1,7 +1,7 @@
 // The floor: clock, source, run, backoff, secret, events, atomic files.
 import assert from 'node:assert/strict'
 import { mkdtempSync, readdirSync, readFileSync, statSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { tmpdir, uptime } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { inspect } from 'node:util'
@@ -27,6 +27,20 @@ test('the system clock sleeps by the boot clock and wakes with the reason of the
   controller.abort(new Error('enough'))
   await assert.rejects(sleeping, /enough/)
   await assert.rejects(systemClock.sleep(1, controller.signal), /enough/)
+})
+
+test('the boot clock is the one of the machine, measures less than a millisecond, and never goes back', () => {
+  const begun = systemClock.boot()
+  let last = begun
+  let finest = Number.POSITIVE_INFINITY
+  while (last - begun < 30) {
+    const now = systemClock.boot()
+    assert.ok(now >= last)
+    if (now > last) finest = Math.min(finest, now - last)
+    last = now
+  }
+  assert.ok(finest < 1, `${finest} ms`)
+  assert.ok(Math.abs(systemClock.boot() - uptime() * 1000) <= 40)
 })
 
 test('a source gives the newest value, queues none, and wakes nobody for the same one', async () => {
