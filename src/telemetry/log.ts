@@ -26,6 +26,8 @@ export function createLog({ level, format, clock, write }: LogOptions): Listener
   const ranks: readonly Level[] = ['debug', 'info', 'warn', 'error']
   const quiet = createQuiet(clock)
   return (event) => {
+    // The one event of every request: not put into words that nobody reads.
+    if (event.type === 'served' && level !== 'debug') return
     const line = describe(event)
     if (ranks.indexOf(line.level) < ranks.indexOf(level) || quiet(event, line)) return
     if (format === 'text') put(textLine(line, clock.now()))
