@@ -1,5 +1,5 @@
 // All mistakes of a configuration at once, each with its place and, for a wrong key, the nearest right one.
-import { errorText, type Failure, failure } from '../core/errors.ts'
+import { errorText, type Failure, failure, isFailure, sentence } from '../core/errors.ts'
 
 export type Path = readonly (string | number)[]
 
@@ -78,7 +78,8 @@ export function createChecker(): Checker {
       try {
         return make()
       } catch (error) {
-        wrong(path, errorText(error))
+        // A noun's own remedy says how to write it; that of a configuration stands below all mistakes.
+        wrong(path, isFailure(error) && error.code !== 'config_invalid' ? sentence(error) : errorText(error))
         return fallback
       }
     },
