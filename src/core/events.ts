@@ -29,6 +29,8 @@ export type Event =
       origin: string
       /** Wall clock, milliseconds. */
       at: number
+      /** Those that something reads. */
+      identities: readonly string[]
       profiles: readonly { name: string; required: boolean; roleArn: string; method: ProfileFacts['method']; identity: string }[]
     }
   | { type: 'config.reload_failed'; failure: Failure }

@@ -98,10 +98,12 @@ export function assembleProfile(
 const methodLabel = ({ method }: ProfileConfig): 'rolesanywhere' | 'webidentity' => (method.kind === 'roles_anywhere' ? 'rolesanywhere' : 'webidentity')
 
 /** What everybody who listens is told of a configuration that is in force. */
-export const loadedEvent = ({ origin, profiles }: Config, clock: Clock): Event => ({
+export const loadedEvent = ({ origin, profiles, consumers }: Config, clock: Clock): Event => ({
   type: 'config.loaded',
   at: clock.now(),
   origin,
+  // A consumer's audiences are those of the default identity.
+  identities: [...new Set([...profiles.map(({ identity }) => identity), ...(consumers.some(({ audiences }) => audiences.length > 0) ? ['default'] : [])])],
   profiles: profiles.map((profile) => ({
     name: profile.name,
     required: profile.required,

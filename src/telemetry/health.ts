@@ -68,10 +68,10 @@ export function createHealth(clock: Clock): Health {
           succeeded: known?.succeeded ?? 0,
           failed: known?.failed ?? 0,
         })
-        identityOf(identity)
       }
       hasStarted()
-      const used = new Set(event.profiles.map((profile) => profile.identity))
+      const used = new Set(event.identities)
+      for (const name of used) identityOf(name)
       for (const name of identities.keys()) if (!used.has(name)) forgetIdentity(name)
     },
     'config.reload_failed': (event) => trouble('configuration', 'configuration', event.failure),

@@ -98,7 +98,7 @@ export function createMetrics(): Metrics {
     'daemon.starting': (event) => build.set({ version: event.version, commit: event.commit, node_version: process.version }, 1),
     'config.loaded': (event) => {
       loaded.set(event.at / 1000)
-      known = { profile: new Set(event.profiles.map(({ name }) => name)), identity: new Set(event.profiles.map(({ identity }) => identity)) }
+      known = { profile: new Set(event.profiles.map(({ name }) => name)), identity: new Set(event.identities) }
       reloadFailures.inc(0)
       for (const { name, method, identity } of event.profiles) {
         // Series exist before their first event: an alert on increase() needs the zero.

@@ -19,6 +19,7 @@ const loaded = (...names: string[]): Event => ({
   type: 'config.loaded',
   at: 0,
   origin: 'test',
+  identities: names.length === 0 ? [] : ['default'],
   profiles: names.map((name) => ({ name, required: !name.startsWith('optional'), roleArn: role, method: 'rolesanywhere', identity: 'default' })),
 })
 const fresh = (clock: FakeClock, profile: string, lifeMs = 3_600_000): Event => ({
@@ -99,7 +100,7 @@ test('identities are shown with what they are, and forgotten with the configurat
   assert.deepEqual(status().problems, [])
   tell({ type: 'identity.withdrawn', identity: 'default', stream: 'x509', failure: failure('identity_not_issued', 'gone') })
   assert.equal(status().identities[0]?.status, 'withdrawn')
-  tell({ type: 'config.loaded', at: 0, origin: 'x', profiles: [] })
+  tell({ type: 'config.loaded', at: 0, origin: 'x', identities: [], profiles: [] })
   assert.deepEqual([status().identities, status().profiles, status().problems], [[], [], []])
 })
 
