@@ -48,6 +48,10 @@ async function main(): Promise<number> {
     io.err('svidecar: Windows is not supported; svidecar runs on Linux, and its client commands on macOS.\n')
     return 2
   }
+  if (Number(process.versions.node.split('.')[0]) < 24) {
+    io.err(`svidecar: Node.js 24 or newer is needed, and this is ${process.version}.\n`)
+    return 2
+  }
   try {
     return await cli(process.argv.slice(2), io)
   } catch (error) {
