@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { systemClock } from '../../src/core/clock.ts'
 import { isFailure } from '../../src/core/errors.ts'
+import type { World } from '../../src/dev/world.ts'
 import { eventually } from '../support/eventually.ts'
 import { fastClock } from '../support/fast-clock.ts'
 import { anywhere, onStage, type Stage, web } from './support.ts'
@@ -163,8 +164,12 @@ test('the agent away at the start is no end: everything answers, says why, and c
 test('stopping takes less than a second, whatever is going on, and leaves no socket', async () => {
   let directory = ''
   let begun = 0
-  await onStage({ yaml: (world) => base(`  app: ${anywhere(world)}\n  reports: ${web(world)}`) }, async (stage) => {
-    stage.world.aws.setFault('hang')
+  // Before the daemon begins, or its calls may be over by then.
+  const yaml = (world: World) => {
+    world.aws.setFault('hang')
+    return base(`  app: ${anywhere(world)}\n  reports: ${web(world)}`)
+  }
+  await onStage({ yaml }, async (stage) => {
     await eventually('calls in flight', () => stage.world.aws.inFlight === 2)
     directory = stage.runtimeDir
     begun = systemClock.boot()
