@@ -50,17 +50,16 @@ export function createStore(options: StoreOptions): Store {
   const finished = createCell(0)
   const set = (next: CredentialState) => state.set(Object.freeze(next))
   let attempts = 0
-  // Why and how often the credentials were dropped: what an exchange that was under way then brings is dropped, too.
-  let drops = 0
+  // Why the credentials were dropped last: what an exchange that was under way then brings is dropped, too.
   let dropReason: Failure | undefined
 
   async function attempt(signal: AbortSignal): Promise<number> {
     const begun = clock.boot()
-    const before = drops
+    const before = dropReason
     let failed: Failure
     try {
       const credentials = await exchange(signal)
-      if (drops !== before && dropReason !== undefined) throw dropReason
+      if (dropReason !== before) throw dropReason
       attempts = 0
       const due = refreshAt(credentials, random)
       emit({ type: 'exchange.succeeded', profile, method, seconds: (clock.boot() - begun) / 1000 })
@@ -132,7 +131,6 @@ export function createStore(options: StoreOptions): Store {
       return state.current
     },
     drop(failure) {
-      drops++
       dropReason = failure
       emit({ type: 'credentials.dropped', profile, failure })
       set({ status: 'empty', since: clock.now(), failure })
