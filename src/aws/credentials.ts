@@ -1,7 +1,7 @@
 // AWS session credentials: what an exchange returns and what every endpoint renders.
 import { failure } from '../core/errors.ts'
-import type { Secret } from '../core/secret.ts'
-import { secret } from '../core/secret.ts'
+import type { Reply } from '../core/https.ts'
+import { type Secret, secret } from '../core/secret.ts'
 
 export interface Credentials {
   readonly accessKeyId: string
@@ -16,25 +16,10 @@ export interface Credentials {
   readonly issuedAt: number
   readonly accountId: string
   readonly roleArn: string
-  readonly assumedRoleArn: string
 }
 
-export interface Issued {
-  readonly accessKeyId: unknown
-  readonly secretAccessKey: unknown
-  readonly sessionToken: unknown
-  /** ISO text or a Date. */
-  readonly expiration: unknown
-  readonly assumedRoleArn: unknown
-  readonly roleArn: string
-}
-
-/** When the answer was made: `date` is its Date header, sentAt is the boot clock before the request, now the wall clock here. */
-export interface IssuedWhen {
-  readonly date: number | undefined
-  readonly sentAt: number
-  readonly now: number
-}
+/** What an answer holds, unchecked; `expiration` is ISO text or a Date. */
+export type Issued = Readonly<Partial<Record<'accessKeyId' | 'secretAccessKey' | 'sessionToken' | 'expiration', unknown>>>
 
 const filled = (value: unknown): value is string => typeof value === 'string' && value !== ''
 
@@ -43,26 +28,24 @@ const filled = (value: unknown): value is string => typeof value === 'string' &&
  * before the request and less the second that a Date header cuts off, so that a wrong clock here can neither
  * shorten nor stretch it. Throws reply_invalid for anything empty or already over.
  */
-export function acceptCredentials(issued: Issued, when: IssuedWhen): Credentials {
-  const { accessKeyId, secretAccessKey, sessionToken, assumedRoleArn } = issued
+export function acceptCredentials(issued: Issued, roleArn: string, { date, sentAt, receivedAt }: Pick<Reply, 'date' | 'sentAt' | 'receivedAt'>): Credentials {
+  const { accessKeyId, secretAccessKey, sessionToken } = issued
   if (!filled(accessKeyId) || !filled(secretAccessKey) || !filled(sessionToken)) throw failure('reply_invalid', 'the answer holds no complete credentials')
   const expiration = issued.expiration instanceof Date ? issued.expiration.getTime() : Date.parse(String(issued.expiration))
   if (Number.isNaN(expiration)) throw failure('reply_invalid', 'the answer has no readable expiration')
-  const issuedAt = when.date ?? when.now
-  const life = expiration - issuedAt - (when.date === undefined ? 0 : 1_000)
+  const issuedAt = date ?? receivedAt
+  const life = expiration - issuedAt - (date === undefined ? 0 : 1_000)
   if (life <= 0) throw failure('reply_invalid', `the answer holds credentials that expired at ${new Date(expiration).toISOString()}`)
-  const arn = filled(assumedRoleArn) ? assumedRoleArn : issued.roleArn
   return Object.freeze({
     accessKeyId,
     secretAccessKey: secret(secretAccessKey),
     sessionToken: secret(sessionToken),
     expiration,
-    obtainedAt: when.sentAt,
-    deadline: when.sentAt + life,
+    obtainedAt: sentAt,
+    deadline: sentAt + life,
     issuedAt,
-    accountId: arn.split(':')[4] ?? '',
-    roleArn: issued.roleArn,
-    assumedRoleArn: arn,
+    accountId: roleArn.split(':')[4] ?? '',
+    roleArn,
   })
 }
 

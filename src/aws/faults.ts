@@ -1,15 +1,13 @@
 // What an error answer of AWS means: which failure it is, and so how to retry.
 
 import { type Failure, type FailureCode, failure } from '../core/errors.ts'
+import type { Reply } from '../core/https.ts'
 
-export interface Refusal {
-  readonly service: string
-  readonly status: number
+/** What an error answer says of itself. */
+interface Refusal {
   /** AWS's error code, without a namespace or URI: AccessDeniedException, ExpiredToken. */
   readonly code: string
   readonly message: string
-  /** The Retry-After header as it came; a date in it is not understood. */
-  readonly retryAfter: string | undefined
 }
 
 // Roles Anywhere: model of the service and answers seen by users of AWS's own helper; STS: model and IAM guide.
@@ -36,7 +34,7 @@ const byCode: Readonly<Record<string, FailureCode>> = {
   ResourceNotFound: 'not_found',
 }
 
-function classify({ status, code, message }: Refusal): FailureCode {
+function classify(status: number, code: string, message: string): FailureCode {
   const told = byMessage.find(([pattern]) => pattern.test(message))
   const named = byCode[code.replace(/Exception$/, '')] ?? byCode[code]
   // A code that names its cause outranks the wording; AccessDenied says little, so there the wording decides.
@@ -59,16 +57,22 @@ export interface Skew {
 // What AWS tolerates in a signature.
 const toleratedSkewSeconds = 300
 
-/** Names the failure behind a refusal. */
-export function refusalFailure(refusal: Refusal, skew: Skew, facts: Readonly<Record<string, string | number>>): Failure {
-  const { service, status, message } = refusal
-  const found = classify(refusal)
+/** Names the failure behind a refusal. A date in its Retry-After header is not understood. */
+export function refusalFailure(
+  service: string,
+  { status, headers }: Pick<Reply, 'status' | 'headers'>,
+  refusal: Refusal,
+  skew: Skew,
+  facts: Readonly<Record<string, string | number>>,
+): Failure {
+  const message = refusal.message.slice(0, 1000)
+  const found = classify(status, refusal.code, message)
   // With a request made in the wrong time every other reason is moot.
   const moot = status < 500 && found !== 'throttled' && !skew.corrected && Math.abs(skew.seconds ?? 0) > toleratedSkewSeconds
   const code = moot ? 'clock_skew' : found
   const seconds = skew.seconds === undefined ? undefined : Math.round(skew.seconds)
   const skewed = code === 'clock_skew' && seconds !== undefined ? ` (AWS's clock differs from this one by ${seconds} s)` : ''
-  const retryAfter = Number(refusal.retryAfter)
+  const retryAfter = Number(headers['retry-after'])
   return failure(code, `${service} refused with ${status} ${refusal.code}: ${message || 'no message'}${skewed}`, {
     retryAfterSeconds: retryAfter > 0 ? retryAfter : undefined,
     facts: seconds === undefined ? facts : { ...facts, clock_skew_seconds: seconds },

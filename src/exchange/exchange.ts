@@ -1,7 +1,8 @@
 // An exchange turns an identity into AWS credentials. It is a function; whether to try again is written on what it throws.
+import type { Arn } from '../aws/arn.ts'
 import type { Credentials } from '../aws/credentials.ts'
 import type { Clock } from '../core/clock.ts'
-import type { Emit } from '../core/events.ts'
+import type { Emit, ProfileFacts } from '../core/events.ts'
 import type { Call, Reply } from '../core/https.ts'
 
 /** Waits for its identity as long as it takes, then makes one attempt. Throws a Failure, or the signal's reason. */
@@ -18,28 +19,41 @@ export interface ExchangeContext {
   readonly call: (call: Call, signal: AbortSignal) => Promise<Reply>
 }
 
-/** What one far service's clock says, learnt from its replies. */
-export interface ServerClock {
-  /** Their now, in wall-clock milliseconds; ours until they have answered once. */
-  now(): number
-  /** Theirs minus ours, in seconds: undefined until they have answered once. */
-  readonly skewSeconds: number | undefined
-  learn(reply: Reply): void
+/** What every exchange is told of the credentials to get. */
+export interface ExchangeOptions {
+  readonly role: Arn
+  readonly region: string
+  /** Base URL; a path prefix is kept. */
+  readonly endpoint: URL
+  readonly durationSeconds: number
+  readonly sessionName: string | undefined
+  readonly ca: string | undefined
 }
 
-/** Keeps the difference of two clocks by the boot clock, so that a step of ours does not move theirs. */
-export function createServerClock(clock: Clock): ServerClock {
+/**
+ * One far service's clock, learnt from its replies. The difference of the two clocks is kept by the boot clock, so
+ * that a step of ours does not move theirs.
+ */
+export function createServerClock({ clock, profile, emit }: ExchangeContext, method: ProfileFacts['method']) {
   let base: number | undefined
+  /** Their now, in wall-clock milliseconds; ours until they have answered once. */
+  const now = () => (base === undefined ? clock.now() : base + clock.boot())
+  /** Theirs minus ours: undefined until they have answered once. */
+  const skewSeconds = () => (base === undefined ? undefined : (now() - clock.now()) / 1000)
   return {
-    now: () => (base === undefined ? clock.now() : base + clock.boot()),
-    get skewSeconds() {
-      return base === undefined ? undefined : (base + clock.boot() - clock.now()) / 1000
-    },
-    learn(reply) {
-      // Date is cut to the second: half a second is the better guess. Under two seconds it says nothing.
-      if (reply.date === undefined) return
-      const skew = reply.date + 500 - reply.receivedAt
-      base = Math.abs(skew) < 2_000 ? clock.now() - clock.boot() : clock.now() + skew - clock.boot()
+    now,
+    skewSeconds,
+    /** Before the first reply nothing is over: the clock here may be the one that is wrong. Then AWS decides, and its Date tells. */
+    isOver: (instant: number) => base !== undefined && instant <= now(),
+    /** Takes a reply's Date, and tells the difference. */
+    learn(reply: Reply) {
+      if (reply.date !== undefined) {
+        // Date is cut to the second: half a second is the better guess. Under two seconds it says nothing.
+        const skew = reply.date + 500 - reply.receivedAt
+        base = clock.now() - clock.boot() + (Math.abs(skew) < 2_000 ? 0 : skew)
+      }
+      const seconds = skewSeconds()
+      if (seconds !== undefined) emit({ type: 'exchange.clock_skew', profile, method, seconds })
     },
   }
 }

@@ -1,19 +1,8 @@
 // What AWS will refuse, found before AWS is asked. Here SPIFFE's vocabulary meets AWS's.
-
-import type { Failure } from '../core/errors.ts'
+import type { KeyObject } from 'node:crypto'
 import { failure } from '../core/errors.ts'
 import type { IdentityToken } from '../identity/sources.ts'
 import type { X509Svid } from '../spiffe/x509-svid.ts'
-
-export interface Finding {
-  /** fatal: AWS refuses it for certain. warning: it works, and surprises. */
-  readonly level: 'fatal' | 'warning'
-  readonly code: string
-  readonly message: string
-}
-
-const fatal = (code: string, message: string): Finding => ({ level: 'fatal', code, message })
-const warning = (code: string, message: string): Finding => ({ level: 'warning', code, message })
 
 const maxChain = 5
 // sha256WithRSA, sha384, sha512; ecdsa-with-SHA256, 384, 512.
@@ -30,76 +19,75 @@ const maxTagValue = 256
 const maxSubject = 255
 
 /** Which keys can sign: RSA, and EC on the curves that AWS takes. undefined: none of svidecar's. */
-export function signingKey(svid: X509Svid): 'rsa' | 'ec' | undefined {
-  const { asymmetricKeyType, asymmetricKeyDetails } = svid.privateKey
+export function signingKey({ asymmetricKeyType, asymmetricKeyDetails }: KeyObject): 'rsa' | 'ec' | undefined {
   if (asymmetricKeyType === 'rsa') return 'rsa'
-  if (asymmetricKeyType === 'ec' && ['prime256v1', 'secp384r1'].includes(asymmetricKeyDetails?.namedCurve ?? '')) return 'ec'
-  return undefined
+  return asymmetricKeyType === 'ec' && ['prime256v1', 'secp384r1'].includes(asymmetricKeyDetails?.namedCurve ?? '') ? 'ec' : undefined
 }
 
-/** Rules of IAM Roles Anywhere for the end-entity certificate (user guide, "trust model" and "authentication"). */
-export function lintX509(svid: X509Svid): readonly Finding[] {
-  const { leafFacts } = svid
-  const key = svid.privateKey.asymmetricKeyDetails?.namedCurve ?? svid.privateKey.asymmetricKeyType ?? 'unknown'
-  return [
-    ...(leafFacts.subjectEmpty
-      ? [
-          fatal(
-            'empty_subject',
-            'its certificate has an empty subject, which Roles Anywhere refuses. SPIRE sets one by default; a credential composer or another issuer must do the same',
-          ),
-        ]
-      : []),
-    ...(signingKey(svid) === undefined
-      ? [fatal('key_type', `its key is ${key}; svidecar signs with RSA, P-256 and P-384. Set the agent's workload_x509_svid_key_type`)]
-      : []),
-    ...(leafFacts.version === 3 ? [] : [fatal('version', `its certificate is X.509 version ${leafFacts.version} instead of 3`)]),
-    ...(strongSignatures.has(leafFacts.signatureAlgorithm) ? [] : [fatal('signature', 'its certificate is signed with something weaker than SHA-256')]),
-    ...(svid.intermediates.length > maxChain
-      ? [fatal('chain_length', `it comes with ${svid.intermediates.length} intermediates and Roles Anywhere takes ${maxChain}`)]
-      : []),
-    ...(svid.spiffeId.length > maxTagValue
-      ? [fatal('spiffe_id_length', `its SPIFFE ID has ${svid.spiffeId.length} characters, and the session tag that carries it takes ${maxTagValue}`)]
-      : []),
-    ...(leafFacts.commonName === undefined
-      ? [
-          warning(
-            'no_common_name',
-            'its certificate has no common name, so AWS takes the serial number as source identity, and that changes with every rotation. Match the tag x509SAN/URI in policies, or give the registration entry a DNS name',
-          ),
-        ]
-      : []),
-  ]
+/** A rule: whether it is broken, the code for the log, and the words. */
+type Rule = readonly [broken: boolean, code: string, message: string]
+
+/** Throws svid_unsuitable with every rule that is broken. */
+function refuse(what: string, rules: readonly Rule[]): void {
+  const broken = rules.filter(([isBroken]) => isBroken)
+  if (broken.length > 0)
+    throw failure('svid_unsuitable', `AWS would refuse ${what}: ${broken.map(([, , message]) => message).join('; ')}`, {
+      facts: { findings: broken.map(([, code]) => code).join(' ') },
+    })
 }
 
-/** Rules of STS for web identity tokens (IAM guide, "OIDC federation"; STS API). */
-export function lintToken(token: IdentityToken): readonly Finding[] {
-  const { issuer } = token
-  const length = token.compact.reveal().length
-  return [
-    ...(issuer === undefined ? [fatal('no_issuer', 'it has no issuer claim, which STS requires. Set jwt_issuer on the SPIRE server')] : []),
-    ...(issuer !== undefined && !/^https:\/\/[^?#]+$/.test(issuer)
-      ? [fatal('issuer', `its issuer ${JSON.stringify(issuer)} is not an https URL without query and fragment. Correct jwt_issuer on the SPIRE server`)]
-      : []),
-    ...(/^(RS|ES)(256|384|512)$/.test(token.algorithm)
-      ? []
-      : [fatal('algorithm', `it is signed with ${token.algorithm}, and STS takes RS and ES 256 to 512 only. Change the SPIRE server's jwt_key_type`)]),
-    ...(token.issuedAt === undefined ? [fatal('no_issued_at', 'it has no iat claim, which STS requires')] : []),
-    ...([token.issuedAt ?? 0, token.expiresAt].every((ms) => Number.isInteger(ms / 1000))
-      ? []
-      : [fatal('fractional_times', 'its iat or exp is not a whole number of seconds, which STS refuses')]),
-    ...(length > 20_000 ? [fatal('token_length', `it has ${length} characters, and STS takes 20000`)] : []),
-    ...(token.subject.length > maxSubject
-      ? [fatal('subject_length', `its subject has ${token.subject.length} characters, and OIDC allows ${maxSubject}`)]
-      : []),
-  ]
+/**
+ * Rules of IAM Roles Anywhere for the end-entity certificate (user guide, "trust model" and "authentication").
+ * Returns what works, and surprises. Throws svid_unsuitable.
+ */
+export function lintX509({ spiffeId, leafFacts, intermediates, privateKey }: X509Svid): { code: string; message: string } | undefined {
+  const key = privateKey.asymmetricKeyDetails?.namedCurve ?? privateKey.asymmetricKeyType ?? 'unknown'
+  refuse(`the X.509-SVID ${spiffeId}`, [
+    [
+      leafFacts.subjectEmpty,
+      'empty_subject',
+      'its certificate has an empty subject, which Roles Anywhere refuses. SPIRE sets one by default; a credential composer or another issuer must do the same',
+    ],
+    [
+      signingKey(privateKey) === undefined,
+      'key_type',
+      `its key is ${key}; svidecar signs with RSA, P-256 and P-384. Set the agent's workload_x509_svid_key_type`,
+    ],
+    [leafFacts.version !== 3, 'version', `its certificate is X.509 version ${leafFacts.version} instead of 3`],
+    [!strongSignatures.has(leafFacts.signatureAlgorithm), 'signature', 'its certificate is signed with something weaker than SHA-256'],
+    [intermediates.length > maxChain, 'chain_length', `it comes with ${intermediates.length} intermediates and Roles Anywhere takes ${maxChain}`],
+    [
+      spiffeId.length > maxTagValue,
+      'spiffe_id_length',
+      `its SPIFFE ID has ${spiffeId.length} characters, and the session tag that carries it takes ${maxTagValue}`,
+    ],
+  ])
+  if (leafFacts.commonName !== undefined) return undefined
+  return {
+    code: 'no_common_name',
+    message: `the X.509-SVID ${spiffeId}: its certificate has no common name, so AWS takes the serial number as source identity, and that changes with every rotation. Match the tag x509SAN/URI in policies, or give the registration entry a DNS name`,
+  }
 }
 
-/** The Failure of the fatal findings, or undefined. */
-export function lintFailure(what: string, findings: readonly Finding[]): Failure | undefined {
-  const stops = findings.filter((finding) => finding.level === 'fatal')
-  if (stops.length === 0) return undefined
-  return failure('svid_unsuitable', `AWS would refuse ${what}: ${stops.map((finding) => finding.message).join('; ')}`, {
-    facts: { findings: stops.map((finding) => finding.code).join(' ') },
-  })
+/** Rules of STS for web identity tokens (IAM guide, "OIDC federation"; STS API). Throws svid_unsuitable. */
+export function lintToken({ compact, subject, issuer, algorithm, issuedAt, expiresAt }: IdentityToken): void {
+  const { length } = compact.reveal()
+  const whole = [issuedAt ?? 0, expiresAt].every((ms) => Number.isInteger(ms / 1000))
+  refuse(`the JWT-SVID ${subject}`, [
+    [issuer === undefined, 'no_issuer', 'it has no issuer claim, which STS requires. Set jwt_issuer on the SPIRE server'],
+    [
+      issuer !== undefined && !/^https:\/\/[^?#]+$/.test(issuer),
+      'issuer',
+      `its issuer ${JSON.stringify(issuer)} is not an https URL without query and fragment. Correct jwt_issuer on the SPIRE server`,
+    ],
+    [
+      !/^(RS|ES)(256|384|512)$/.test(algorithm),
+      'algorithm',
+      `it is signed with ${algorithm}, and STS takes RS and ES 256 to 512 only. Change the SPIRE server's jwt_key_type`,
+    ],
+    [issuedAt === undefined, 'no_issued_at', 'it has no iat claim, which STS requires'],
+    [!whole, 'fractional_times', 'its iat or exp is not a whole number of seconds, which STS refuses'],
+    [length > 20_000, 'token_length', `it has ${length} characters, and STS takes 20000`],
+    [subject.length > maxSubject, 'subject_length', `its subject has ${subject.length} characters, and OIDC allows ${maxSubject}`],
+  ])
 }

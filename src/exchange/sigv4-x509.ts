@@ -1,6 +1,7 @@
 // SigV4-X509: AWS Signature Version 4 made with a certificate's own key instead of a secret.
 // IAM Roles Anywhere user guide, "The IAM Roles Anywhere credential helper", signing process.
 import { createHash, sign } from 'node:crypto'
+import { isoSeconds } from '../aws/credentials.ts'
 import type { X509Svid } from '../spiffe/x509-svid.ts'
 import { signingKey } from './lint.ts'
 
@@ -23,16 +24,13 @@ const canonicalQuery = (url: URL): string =>
     .sort()
     .join('&')
 
-/** YYYYMMDDTHHMMSSZ. */
-const amzDate = (time: number): string => `${new Date(time).toISOString().slice(0, 19).replaceAll(/[-:]/g, '')}Z`
-
 /**
  * Headers of a signed request: certificate, chain without the leaf, date and Authorization. The algorithm follows
  * the leaf's key, not its issuer's; the serial is decimal; ECDSA signatures are DER. The key signs the string
  * itself: there is no derived signing key. The caller has linted the SVID.
  */
 export function signX509(svid: X509Svid, { url, body, region, time }: UnsignedRequest): Record<string, string> {
-  const date = amzDate(time)
+  const date = isoSeconds(time).replaceAll(/[-:]/g, '')
   const scope = `${date.slice(0, 8)}/${region}/rolesanywhere/aws4_request`
   const chain = svid.intermediates.map((certificate) => certificate.raw.toString('base64')).join(',')
   const headers: Record<string, string> = {
@@ -52,7 +50,7 @@ export function signX509(svid: X509Svid, { url, body, region, time }: UnsignedRe
     names.join(';'),
     sha256(body),
   ].join('\n')
-  const algorithm = signingKey(svid) === 'rsa' ? 'AWS4-X509-RSA-SHA256' : 'AWS4-X509-ECDSA-SHA256'
+  const algorithm = signingKey(svid.privateKey) === 'rsa' ? 'AWS4-X509-RSA-SHA256' : 'AWS4-X509-ECDSA-SHA256'
   const signature = sign('sha256', Buffer.from([algorithm, date, scope, sha256(canonicalRequest)].join('\n')), svid.privateKey).toString('hex')
   return { ...headers, authorization: `${algorithm} Credential=${svid.serial}/${scope}, SignedHeaders=${names.join(';')}, Signature=${signature}` }
 }

@@ -4,7 +4,7 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import { parseArn, roleName } from '../../src/aws/arn.ts'
 import { acceptCredentials, isoSeconds } from '../../src/aws/credentials.ts'
-import { type Refusal, refusalFailure } from '../../src/aws/faults.ts'
+import { refusalFailure } from '../../src/aws/faults.ts'
 import { serviceUrl } from '../../src/aws/hosts.ts'
 import { type FailureCode, isFailure } from '../../src/core/errors.ts'
 
@@ -37,20 +37,14 @@ test('each partition has its own hosts, and STS is asked in the region', () => {
   assert.equal(serviceUrl('sts', 'us-iso-east-1', 'aws-iso').href, 'https://sts.us-iso-east-1.c2s.ic.gov/')
 })
 
-const issued = {
-  accessKeyId: 'ASIA',
-  secretAccessKey: 's',
-  sessionToken: 't',
-  expiration: '2026-01-01T01:00:00Z',
-  assumedRoleArn: 'arn:aws:sts::111122223333:assumed-role/app/x',
-  roleArn: 'arn:aws:iam::111122223333:role/app',
-}
+const issued = { accessKeyId: 'ASIA', secretAccessKey: 's', sessionToken: 't', expiration: '2026-01-01T01:00:00Z' }
+const role = 'arn:aws:iam::111122223333:role/app'
 const midnight = Date.UTC(2026, 0, 1)
 
 test("life is counted by AWS's clock and from before the request, whatever the clock here says", () => {
   fc.assert(
     fc.property(fc.integer({ min: -86_400_000 * 365, max: 86_400_000 * 365 }), fc.integer({ min: 0, max: 1e12 }), (wrong, sentAt) => {
-      const accepted = acceptCredentials(issued, { date: midnight, sentAt, now: midnight + wrong })
+      const accepted = acceptCredentials(issued, role, { date: midnight, sentAt, receivedAt: midnight + wrong })
       assert.equal(accepted.deadline - sentAt, 3_599_000)
       assert.equal(accepted.expiration, midnight + 3_600_000)
     }),
@@ -58,7 +52,7 @@ test("life is counted by AWS's clock and from before the request, whatever the c
 })
 
 test('an answer with anything empty, unreadable or over is no credentials', () => {
-  const when = { date: midnight, sentAt: 0, now: midnight }
+  const reply = { date: midnight, sentAt: 0, receivedAt: midnight }
   for (const broken of [
     { accessKeyId: '' },
     { secretAccessKey: undefined },
@@ -69,10 +63,10 @@ test('an answer with anything empty, unreadable or over is no credentials', () =
     { expiration: '2026-01-01T00:00:00Z' },
     { accessKeyId: 7 },
   ]) {
-    assert.throws(() => acceptCredentials({ ...issued, ...broken }, when), fails('reply_invalid'), JSON.stringify(broken))
+    assert.throws(() => acceptCredentials({ ...issued, ...broken }, role, reply), fails('reply_invalid'), JSON.stringify(broken))
   }
-  assert.equal(acceptCredentials(issued, when).accountId, '111122223333')
-  assert.equal(acceptCredentials({ ...issued, assumedRoleArn: undefined, expiration: new Date(midnight + 5_000) }, when).accountId, '111122223333')
+  assert.equal(acceptCredentials(issued, role, reply).accountId, '111122223333')
+  assert.equal(acceptCredentials({ ...issued, expiration: new Date(midnight + 5_000) }, role, reply).accountId, '111122223333')
 })
 
 test('times are printed in whole seconds with Z, never later than the truth', () => {
@@ -107,8 +101,7 @@ const refusals: readonly (readonly [number, string, string, FailureCode])[] = [
 
 for (const [status, code, message, expected] of refusals) {
   test(`${status} ${code} ${JSON.stringify(message)} means ${expected}`, () => {
-    const refusal: Refusal = { service: 'X', status, code, message, retryAfter: undefined }
-    const found = refusalFailure(refusal, { seconds: undefined, corrected: false }, { role_arn: 'r' })
+    const found = refusalFailure('X', { status, headers: {} }, { code, message }, { seconds: undefined, corrected: false }, { role_arn: 'r' })
     assert.equal(found.code, expected)
     assert.equal(found.facts?.['role_arn'], 'r')
     assert.match(found.message, new RegExp(`X refused with ${status}`))
@@ -117,18 +110,14 @@ for (const [status, code, message, expected] of refusals) {
 
 test('a clock more than five minutes off is the reason of every refusal, but of throttling and their failures', () => {
   const refuse = (status: number, code: string, skew: number) =>
-    refusalFailure({ service: 'X', status, code, message: '', retryAfter: '3' }, { seconds: skew, corrected: false }, {})
+    refusalFailure('X', { status, headers: { 'retry-after': '3' } }, { code, message: '' }, { seconds: skew, corrected: false }, {})
   assert.equal(refuse(403, 'AccessDeniedException', 3_600).code, 'clock_skew')
   assert.equal(refuse(403, 'AccessDeniedException', -3_600).facts?.['clock_skew_seconds'], -3_600)
   assert.equal(refuse(403, 'AccessDeniedException', 100).code, 'access_denied')
   assert.equal(refuse(429, 'ThrottlingException', 3_600).code, 'throttled')
   assert.equal(refuse(500, '', 3_600).code, 'aws_unavailable')
   assert.equal(refuse(500, '', 0).retryAfterSeconds, 3)
-  const inTheirTime = refusalFailure(
-    { service: 'X', status: 403, code: 'AccessDenied', message: '', retryAfter: undefined },
-    { seconds: 3_600, corrected: true },
-    {},
-  )
+  const inTheirTime = refusalFailure('X', { status: 403, headers: {} }, { code: 'AccessDenied', message: '' }, { seconds: 3_600, corrected: true }, {})
   assert.equal(inTheirTime.code, 'access_denied')
   assert.equal(inTheirTime.facts?.['clock_skew_seconds'], 3_600, 'the skew is told all the same')
 })

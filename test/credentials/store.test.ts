@@ -13,17 +13,11 @@ import { createFakeClock, type FakeClock } from '../support/fake-clock.ts'
 const role = 'arn:aws:iam::111122223333:role/app'
 
 const issue = (clock: FakeClock, id: number, seconds = 3_600): Credentials =>
-  acceptCredentials(
-    {
-      accessKeyId: `ASIA${id}`,
-      secretAccessKey: 's',
-      sessionToken: 't',
-      expiration: new Date(clock.now() + seconds * 1000 + 1_000),
-      assumedRoleArn: '',
-      roleArn: role,
-    },
-    { date: clock.now(), sentAt: clock.boot(), now: clock.now() },
-  )
+  acceptCredentials({ accessKeyId: `ASIA${id}`, secretAccessKey: 's', sessionToken: 't', expiration: new Date(clock.now() + seconds * 1000 + 1_000) }, role, {
+    date: clock.now(),
+    sentAt: clock.boot(),
+    receivedAt: clock.now(),
+  })
 
 function setUp(exchange: (count: number, clock: FakeClock, signal: AbortSignal) => Credentials | Promise<Credentials>) {
   const clock = createFakeClock()

@@ -25,7 +25,6 @@ export function credentialsFor(clock: Clock, lifeMs: number, over: Partial<Crede
     issuedAt: clock.now(),
     accountId: '111122223333',
     roleArn,
-    assumedRoleArn: 'arn:aws:sts::111122223333:assumed-role/app/session',
     ...over,
   })
 }

@@ -104,10 +104,9 @@ for (const seed of [1, 2, 3]) {
             secretAccessKey: field('SecretAccessKey'),
             sessionToken: field('SessionToken'),
             expiration: field('Expiration'),
-            assumedRoleArn: field('Arn'),
-            roleArn: role,
           },
-          { date: reply.date, sentAt: reply.sentAt, now: clock.now() },
+          role,
+          reply,
         )
       },
     }
