@@ -14,25 +14,25 @@ export interface Commands {
 
 const told = (failure: Failure | undefined) => (failure === undefined ? {} : { code: failure.code, message: failure.message, remedy: failure.remedy })
 
+const wrong = (status: number, message: string, remedy = ''): Answer => json(status, { code: 'usage', message, remedy })
+
 /** GET /status; POST /refresh[/PROFILE], /reload. */
 export function createControlHandler(status: () => StatusReport, commands: Commands): Handler {
   async function command(action: string | undefined, argument: string | undefined): Promise<Answer> {
     if (action === 'reload') return json(200, await commands.reload())
-    if (action === 'refresh') {
-      const results = await commands.refresh(argument)
-      if (results.length === 0) return json(404, { code: 'usage', message: `there is no profile ${argument}`, remedy: 'svidecar status lists the profiles.' })
-      return json(200, { profiles: results.map(({ profile, ok, failure }) => ({ profile, ok, ...told(failure) })) })
-    }
-    return json(404, { code: 'usage', message: 'no such command', remedy: '' })
+    if (action !== 'refresh') return wrong(404, 'no such command')
+    const results = await commands.refresh(argument)
+    if (results.length === 0) return wrong(404, `there is no profile ${argument}`, 'svidecar status lists the profiles.')
+    return json(200, { profiles: results.map(({ profile, ok, failure }) => ({ profile, ok, ...told(failure) })) })
   }
   return async (request) => {
     const refused = guardCredentials(request, undefined)
-    if (refused !== undefined) return json(refused.status, { code: 'usage', message: refused.reason, remedy: '' })
+    if (refused !== undefined) return wrong(refused.status, refused.reason)
     const [, action, argument, ...more] = (cleanPath(request.path) ?? '').split('/')
-    if (more.length > 0 || (argument !== undefined && action !== 'refresh')) return json(404, { code: 'usage', message: 'no such command', remedy: '' })
+    if (more.length > 0 || (argument !== undefined && action !== 'refresh')) return wrong(404, 'no such command')
     if (request.method === 'GET' && action === 'status') return json(200, status())
     try {
-      return request.method === 'POST' ? await command(action, argument) : json(405, { code: 'usage', message: 'use POST', remedy: '' })
+      return request.method === 'POST' ? await command(action, argument) : wrong(405, 'use POST')
     } catch (error) {
       return json(409, told(toFailure(error)))
     }

@@ -13,7 +13,11 @@ export interface ProfileView {
   readonly state: Source<CredentialState>
 }
 
-export type Form = 'container' | 'imds' | 'process'
+/** The profile of that name among those that somebody may read, or the only one if none is named. */
+export const pick = (profiles: readonly ProfileView[], asked: string | undefined): ProfileView | undefined =>
+  asked === undefined ? (profiles.length === 1 ? profiles[0] : undefined) : profiles.find(({ name }) => name === asked)
+
+type Form = 'container' | 'imds' | 'process'
 
 // The superset that all traced clients accept: .NET demands Code on the container route, Rust a Z and whole seconds.
 const fields = (credentials: Credentials) => ({

@@ -26,28 +26,27 @@ function hostAllowed(header: string | undefined, rule: HostRule): boolean {
 
 const forwarding = ['x-forwarded-for', 'forwarded', 'via', 'x-real-ip'] as const
 
-export type Refusal = { readonly status: number; readonly reason: string }
+type Refusal = { readonly status: number; readonly reason: string }
+
+const wrongHost: Refusal = { status: 403, reason: 'the Host header is not one of this listener' }
+const withBody: Refusal = { status: 413, reason: 'the request has a body' }
 
 /** Rules of every listener that gives credentials, on all routes. undefined: the request may pass. */
 export function guardCredentials({ headers, hasBody, method }: Request, rule: HostRule | undefined): Refusal | undefined {
-  if (rule !== undefined && !hostAllowed(headers.host, rule)) return { status: 403, reason: 'the Host header is not one of this listener' }
-  if (headers.origin !== undefined) return { status: 403, reason: 'a browser page asks' }
-  const site = headers['sec-fetch-site']
-  if (site !== undefined && site !== 'none') return { status: 403, reason: 'a browser page asks' }
+  if (rule !== undefined && !hostAllowed(headers.host, rule)) return wrongHost
+  if (headers.origin !== undefined || (headers['sec-fetch-site'] ?? 'none') !== 'none') return { status: 403, reason: 'a browser page asks' }
   if (forwarding.some((name) => headers[name] !== undefined)) return { status: 403, reason: 'the request came through a proxy' }
-  if (hasBody) return { status: 413, reason: 'the request has a body' }
-  if (method === 'OPTIONS') return { status: 405, reason: 'OPTIONS' }
-  return undefined
+  if (hasBody) return withBody
+  return method === 'OPTIONS' ? { status: 405, reason: 'OPTIONS' } : undefined
 }
 
 /** Rules of listeners that give no secret: Host, and pages of other sites. */
 export function guardPublic({ headers, hasBody }: Request, rule: HostRule): Refusal | undefined {
-  if (!hostAllowed(headers.host, rule)) return { status: 403, reason: 'the Host header is not one of this listener' }
-  const site = headers['sec-fetch-site']
-  if (site !== undefined && site !== 'none' && site !== 'same-origin') return { status: 403, reason: 'a page of another site asks' }
-  if (headers.origin !== undefined && headers.origin !== `http://${headers.host}`) return { status: 403, reason: 'a page of another site asks' }
-  if (hasBody) return { status: 413, reason: 'the request has a body' }
-  return undefined
+  if (!hostAllowed(headers.host, rule)) return wrongHost
+  const own = `http://${headers.host}`
+  const { origin = own, 'sec-fetch-site': site = 'none' } = headers
+  if (origin !== own || (site !== 'none' && site !== 'same-origin')) return { status: 403, reason: 'a page of another site asks' }
+  return hasBody ? withBody : undefined
 }
 
 /**
@@ -64,23 +63,19 @@ export function cleanPath(path: string): string | undefined {
 /** An empty answer, as IMDS gives it: some SDKs take any text of an error for a role's name. */
 export const empty = (status: number, headers: Record<string, string> = {}): Answer => ({ status, headers })
 
-/** An error in the shape that both families of container clients read. */
-export const jsonError = (status: number, code: string, message: string, headers: Record<string, string> = {}): Answer => ({
-  status,
-  headers: { 'content-type': 'application/json', ...headers },
-  body: JSON.stringify({ code, message, Code: code, Message: message }),
-})
-
-/** A JSON document. */
-export const json = (status: number, document: unknown): Answer => ({
-  status,
-  headers: { 'content-type': 'application/json' },
-  body: `${JSON.stringify(document)}\n`,
-})
+const typed =
+  (type: string) =>
+  (status: number, body: Buffer | string, headers: Record<string, string> = {}): Answer => ({ status, headers: { 'content-type': type, ...headers }, body })
 
 /** Text as it is, without a newline of ours. */
-export const text = (status: number, body: string, headers: Record<string, string> = {}): Answer => ({
-  status,
-  headers: { 'content-type': 'text/plain', ...headers },
-  body,
-})
+export const text = typed('text/plain')
+
+/** JSON that is rendered already. */
+export const jsonText = typed('application/json')
+
+/** An error in the shape that both families of container clients read. */
+export const jsonError = (status: number, code: string, message: string, headers?: Record<string, string>): Answer =>
+  jsonText(status, JSON.stringify({ code, message, Code: code, Message: message }), headers)
+
+/** A JSON document. */
+export const json = (status: number, document: unknown): Answer => jsonText(status, `${JSON.stringify(document)}\n`)

@@ -1,21 +1,18 @@
 // The EC2 instance metadata service, version 2, as far as SDKs ask it: one listener, one profile.
 import { isoSeconds } from '../aws/credentials.ts'
-import type { Clock } from '../core/clock.ts'
-import type { Emit } from '../core/events.ts'
 import { nextWithin } from '../core/source.ts'
 import { usable } from '../credentials/store.ts'
 import { document, type ProfileView } from './documents.ts'
-import { cleanPath, empty, guardCredentials, type HostRule, text } from './guard.ts'
+import { cleanPath, empty, guardCredentials, type HostRule, jsonText, text } from './guard.ts'
 import { type ImdsTokens, longestTtlSeconds } from './imds-token.ts'
 import type { Answer, Handler, Request } from './server.ts'
+import { type Teller, telling } from './told.ts'
 
-export interface ImdsOptions {
+export interface ImdsOptions extends Teller {
   readonly hosts: HostRule
   readonly profile: ProfileView
   readonly availabilityZone: string | undefined
   readonly tokens: ImdsTokens
-  readonly clock: Clock
-  readonly emit: Emit
   readonly signal: AbortSignal
 }
 
@@ -27,8 +24,8 @@ const holdMs = 300
 
 /** Handles one IMDSv2 listener. Errors have no body: CRT takes any text of the role list for a role's name. */
 export function createImdsHandler(options: ImdsOptions): Handler {
-  const { profile, tokens, clock, emit } = options
-  const jsonAnswer = (body: Buffer | string): Answer => ({ status: 200, headers: { 'content-type': 'application/json' }, body })
+  const { profile, tokens, clock, availabilityZone: zone } = options
+  const { region, roleArn, roleName } = profile
 
   function issueToken({ headers }: Request): Answer {
     const asked = headers[ttlHeader]
@@ -38,41 +35,36 @@ export function createImdsHandler(options: ImdsOptions): Handler {
   }
 
   async function credentials(): Promise<Answer> {
-    const end = clock.boot() + holdMs
-    let body = document(profile, 'imds', clock)
-    for (let left = holdMs; body === undefined && left > 0 && profile.state.current.status === 'empty' && !options.signal.aborted; left = end - clock.boot()) {
-      await nextWithin(profile.state, profile.state.current, left, clock, options.signal).catch(() => {})
-      body = document(profile, 'imds', clock)
+    for (const end = clock.boot() + holdMs; ; ) {
+      const body = document(profile, 'imds', clock)
+      if (body !== undefined) return jsonText(200, body)
+      const { current } = profile.state
+      const left = end - clock.boot()
+      if (left <= 0 || current.status !== 'empty' || options.signal.aborted) return empty(503, { 'retry-after': '1' })
+      await nextWithin(profile.state, current, left, clock, options.signal).catch(() => {})
     }
-    return body === undefined ? empty(503, { 'retry-after': '1' }) : jsonAnswer(body)
-  }
-
-  /** The routes that need no credentials, from what is configured. */
-  function place(path: string): Answer {
-    const zone = options.availabilityZone
-    if (path === `${metadata}placement/region`) return text(200, profile.region)
-    if (path === `${metadata}placement/availability-zone`) return zone === undefined ? empty(404) : text(200, zone)
-    if (path === '/latest/dynamic/instance-identity/document')
-      return jsonAnswer(
-        JSON.stringify({ region: profile.region, accountId: profile.roleArn.split(':')[4], ...(zone === undefined ? {} : { availabilityZone: zone }) }),
-      )
-    if (path === `${metadata}iam/info`) return info()
-    return empty(404)
   }
 
   function info(): Answer {
     const held = usable(profile.state.current, clock.boot())
     if (held === undefined) return empty(503, { 'retry-after': '1' })
-    const instanceProfile = profile.roleArn.replace(/:role\/(?:.*\/)?/, ':instance-profile/')
-    return jsonAnswer(
-      JSON.stringify({
-        Code: 'Success',
-        LastUpdated: isoSeconds(held.issuedAt),
-        InstanceProfileArn: instanceProfile,
-        InstanceProfileId: `AIPA${held.accessKeyId.slice(4)}`,
-      }),
-    )
+    const document = {
+      Code: 'Success',
+      LastUpdated: isoSeconds(held.issuedAt),
+      InstanceProfileArn: roleArn.replace(/:role\/(?:.*\/)?/, ':instance-profile/'),
+      InstanceProfileId: `AIPA${held.accessKeyId.slice(4)}`,
+    }
+    return jsonText(200, JSON.stringify(document))
   }
+
+  const routes = new Map<string, () => Answer | Promise<Answer>>([
+    ...[roles, `${roles}-extended`].flatMap((list) => [[list, () => text(200, roleName)] as const, [`${list}/${roleName}`, credentials] as const]),
+    [`${metadata}iam/info`, info],
+    // These need no credentials: they are from what is configured.
+    [`${metadata}placement/region`, () => text(200, region)],
+    [`${metadata}placement/availability-zone`, () => (zone === undefined ? empty(404) : text(200, zone))],
+    ['/latest/dynamic/instance-identity/document', () => jsonText(200, JSON.stringify({ region, accountId: roleArn.split(':')[4], availabilityZone: zone }))],
+  ])
 
   async function answer(request: Request): Promise<Answer> {
     const path = cleanPath(request.path)
@@ -82,24 +74,13 @@ export function createImdsHandler(options: ImdsOptions): Handler {
     const token = request.headers['x-aws-ec2-metadata-token']
     const remaining = typeof token === 'string' ? tokens.remainingSeconds(token) : undefined
     if (remaining === undefined) return empty(401)
-    const found = await route(path)
+    const found = (await routes.get(path)?.()) ?? empty(404)
     return { ...found, headers: { ...found.headers, [ttlHeader]: String(remaining) } }
   }
 
-  async function route(path: string): Promise<Answer> {
-    for (const list of [roles, `${roles}-extended`]) {
-      if (path === list) return text(200, profile.roleName)
-      if (path.startsWith(`${list}/`)) return path === `${list}/${profile.roleName}` ? credentials() : empty(404)
-    }
-    return place(path)
-  }
-
-  return async (request) => {
-    const begun = clock.boot()
+  return telling('imds', options, async (request) => {
     const refused = guardCredentials(request, options.hosts)
-    const given = refused === undefined ? await answer(request) : empty(refused.status)
-    emit({ type: 'served', endpoint: 'imds', consumer: '', profile: profile.name, status: given.status, seconds: (clock.boot() - begun) / 1000 })
-    if (refused !== undefined) emit({ type: 'listener.refused', listener: 'imds', status: refused.status, reason: refused.reason })
-    return given
-  }
+    const given = refused === undefined ? await answer(request) : { ...empty(refused.status), reason: refused.reason }
+    return { ...given, profile: profile.name }
+  })
 }
