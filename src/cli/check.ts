@@ -1,6 +1,7 @@
 // svidecar check: is the configuration right, and what does it mean?
 import { type Command, configOption, runtimeDirOption } from './command.ts'
 import { configuration } from './configuration.ts'
+import { pretty } from './render.ts'
 
 export const check: Command = {
   summary: 'check the configuration and print what it means',
@@ -12,12 +13,11 @@ export const check: Command = {
   async run(values, _positionals, io) {
     if (values['schema'] === true) {
       const { jsonSchema } = await import('../config/schema.ts')
-      io.out(`${JSON.stringify(jsonSchema(), undefined, 2)}\n`)
+      io.out(pretty(jsonSchema()))
       return 0
     }
     const config = await configuration(values, io)
-    const shown = JSON.stringify(config, (key, value: unknown) => (key === 'ca' && value !== undefined ? '[PEM]' : isNoun(value) ? value.text : value), 2)
-    io.out(`${shown}\n`)
+    io.out(pretty(config, (key, value) => (key === 'ca' && value !== undefined ? '[PEM]' : isNoun(value) ? value.text : value)))
     return 0
   },
 }

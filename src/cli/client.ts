@@ -1,8 +1,15 @@
 // A client of the daemon's sockets, for the commands that ask it something.
 import { accessSync, constants, readdirSync } from 'node:fs'
-import { request } from 'node:http'
+import { type IncomingMessage, request } from 'node:http'
 import { dirname, join } from 'node:path'
-import { failure, systemCode } from '../core/errors.ts'
+import { text } from 'node:stream/consumers'
+import { errorText, type Failure, failure, systemCode } from '../core/errors.ts'
+import { configOption, consumerOption, type Io, profileOption, runtimeDirOption, textOf, type Values } from './command.ts'
+import { runtimeDir } from './configuration.ts'
+
+/** Options of whoever asks a daemon, and of whoever asks it as a consumer. */
+export const daemonOptions = { config: configOption, 'runtime-dir': runtimeDirOption }
+export const consumerOptions = { ...daemonOptions, consumer: consumerOption, profile: profileOption }
 
 export interface Reply {
   readonly status: number
@@ -12,29 +19,40 @@ export interface Reply {
 const patienceMs = 5_000
 
 /** One request over a unix socket. Throws daemon_unreachable. `timeoutMs` bounds all of it. */
-export function ask(socket: string, method: 'GET' | 'POST', path: string, timeoutMs: number = patienceMs): Promise<Reply> {
-  return new Promise((resolve, reject) => {
-    const unreachable = (why: string, cause?: unknown) => reject(failure('daemon_unreachable', `no daemon answers at ${socket}: ${why}`, { cause }))
-    const call = request({ socketPath: socket, method, path, headers: { host: 'localhost' }, signal: AbortSignal.timeout(timeoutMs) }, (response) => {
-      const chunks: Buffer[] = []
-      response.on('data', (chunk: Buffer) => chunks.push(chunk))
-      response.on('end', () => resolve({ status: response.statusCode ?? 0, body: Buffer.concat(chunks).toString('utf8') }))
-      response.on('error', (error) => unreachable('the answer broke off', error))
+export async function ask(socket: string, method: 'GET' | 'POST', path: string, timeoutMs: number = patienceMs): Promise<Reply> {
+  const signal = AbortSignal.timeout(timeoutMs)
+  let response: IncomingMessage | undefined
+  try {
+    response = await new Promise<IncomingMessage>((resolve, reject) => {
+      request({ socketPath: socket, method, path, headers: { host: 'localhost' }, signal }, resolve)
+        .on('error', reject)
+        .end()
     })
-    call.on('error', (error) => {
-      const texts: Readonly<Record<string, string>> = {
-        ENOENT: 'no such file',
-        ECONNREFUSED: 'connection refused',
-        EACCES: 'permission denied',
-        ABORT_ERR: `no answer within ${timeoutMs / 1000} s`,
-      }
-      unreachable(texts[systemCode(error) ?? ''] ?? error.message, error)
-    })
-    call.end()
-  })
+    return { status: response.statusCode ?? 0, body: await text(response) }
+  } catch (error) {
+    const known = { ENOENT: 'no such file', ECONNREFUSED: 'connection refused', EACCES: 'permission denied' }[systemCode(error) ?? '']
+    const broken = response === undefined ? (known ?? errorText(error)) : 'the answer broke off'
+    const why = signal.aborted ? `no answer within ${timeoutMs / 1000} s` : broken
+    throw failure('daemon_unreachable', `no daemon answers at ${socket}: ${why}`, { cause: error })
+  }
+}
+
+/** The body of an answer with 200. Throws daemon_unreachable, or what the daemon says instead. */
+async function askFor(...question: Parameters<typeof ask>): Promise<string> {
+  const reply = await ask(...question)
+  if (reply.status !== 200) throw refused(reply)
+  return reply.body
 }
 
 export const controlSocket = (runtimeDir: string): string => join(runtimeDir, 'control.sock')
+
+/** Asks on the operator's socket of the daemon that the options name. */
+export const askControl = async (values: Values, io: Io, method: 'GET' | 'POST', path: string, timeoutMs?: number): Promise<string> =>
+  askFor(controlSocket(await runtimeDir(values, io)), method, path, timeoutMs)
+
+/** Asks on the consumer's socket that the options name. */
+export const askConsumer = async (values: Values, io: Io, path: string): Promise<string> =>
+  askFor(consumerSocket(await runtimeDir(values, io), textOf(values, 'consumer')), 'GET', path)
 
 /**
  * A consumer's socket: the named one, or the only one that there is. Throws usage when there are several, and
@@ -46,7 +64,7 @@ export function consumerSocket(runtimeDir: string, name: string | undefined): st
   try {
     found = readdirSync(runtimeDir).filter((file) => file.endsWith('.sock') && file !== 'control.sock' && mayOpen(join(runtimeDir, file)))
   } catch (error) {
-    throw failure('daemon_unreachable', `cannot look into ${runtimeDir}: ${systemCode(error) ?? String(error)}`)
+    throw failure('daemon_unreachable', `cannot look into ${runtimeDir}: ${systemCode(error) ?? errorText(error)}`)
   }
   const [only, ...more] = found
   if (only === undefined) throw failure('daemon_unreachable', `there is no consumer's socket in ${runtimeDir} that this user may open`)
@@ -68,12 +86,11 @@ function mayOpen(path: string): boolean {
 }
 
 /** The message of an answer that is not 2xx, as a Failure. */
-export function refused({ status, body }: Reply): ReturnType<typeof failure> {
+export function refused({ status, body }: Reply): Failure {
   try {
-    const document = JSON.parse(body) as { message?: string; remedy?: string }
-    return failure(status === 503 ? 'not_ready' : 'usage', document.message ?? `the daemon answered ${status}`, {
-      remedy: document.remedy ?? (status === 503 ? undefined : ''),
-    })
+    const { message, remedy } = JSON.parse(body) as { message?: string; remedy?: string }
+    const [code, otherwise] = status === 503 ? (['not_ready', undefined] as const) : (['usage', ''] as const)
+    return failure(code, message ?? `the daemon answered ${status}`, { remedy: remedy ?? otherwise })
   } catch {
     return failure('daemon_unreachable', `the daemon answered ${status}`)
   }
@@ -81,17 +98,15 @@ export function refused({ status, body }: Reply): ReturnType<typeof failure> {
 
 /** A path that ends in the profile that a user has named, if one was. Throws usage for what can be no name. */
 export function profilePath(what: string, profile: string | undefined): string {
-  if (profile !== undefined && !/^[\w-]+$/.test(profile))
-    throw failure('usage', `there is no profile ${JSON.stringify(profile)}`, { remedy: '`svidecar status` lists the profiles.' })
-  return `${what}${profile === undefined ? '' : `/${profile}`}`
+  if (profile === undefined) return what
+  if (!/^[\w-]+$/.test(profile)) throw failure('usage', `there is no profile ${JSON.stringify(profile)}`, { remedy: '`svidecar status` lists the profiles.' })
+  return `${what}/${profile}`
 }
 
-/** What points SDKs at a consumer's endpoint. Throws usage when the daemon has no endpoint for the profile. */
-export async function fetchEnvironment(socket: string, profile: string | undefined): Promise<Readonly<Record<string, string>>> {
-  const reply = await ask(socket, 'GET', profilePath('/v1/environment', profile))
-  if (reply.status !== 200) throw refused(reply)
-  const environment = JSON.parse(reply.body) as Record<string, string>
-  if (Object.keys(environment).every((key) => key.endsWith('_REGION')))
+/** What points SDKs at a consumer's endpoint. Throws usage when the daemon has none for the profile, unless only the region is needed. */
+export async function fetchEnvironment(socket: string, profile: string | undefined, need: 'endpoint' | 'region' = 'endpoint'): Promise<Record<string, string>> {
+  const environment = JSON.parse(await askFor(socket, 'GET', profilePath('/v1/environment', profile))) as Record<string, string>
+  if (need === 'endpoint' && Object.keys(environment).every((key) => key.endsWith('_REGION')))
     throw failure('usage', `the daemon at ${dirname(socket)} has no endpoint for this profile`, {
       remedy: 'Configure container_endpoint; `svidecar env --format aws-config` needs none.',
     })

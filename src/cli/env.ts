@@ -1,8 +1,9 @@
 // svidecar env: the environment that points SDKs at the running daemon.
 import { failure } from '../core/errors.ts'
-import { ask, consumerSocket, fetchEnvironment, profilePath, refused } from './client.ts'
-import { type Command, configOption, consumerOption, profileOption, runtimeDirOption, textOf } from './command.ts'
+import { consumerOptions, consumerSocket, fetchEnvironment, profilePath } from './client.ts'
+import { type Command, textOf } from './command.ts'
 import { runtimeDir } from './configuration.ts'
+import { pretty } from './render.ts'
 
 type Environment = Readonly<Record<string, string>>
 
@@ -24,7 +25,7 @@ const formats: Readonly<Record<string, (environment: Environment, socket: string
   dotenv: (environment) => lines(environment, (name, value) => `${name}=${dotenv(value)}`),
   github: (environment) => lines(environment, (name, value) => `${name}=${value}`),
   systemd: (environment) => lines(environment, (name, value) => `Environment="${name}=${systemd(value)}"`),
-  json: (environment) => `${JSON.stringify(environment, undefined, 2)}\n`,
+  json: (environment) => pretty(environment),
   'aws-config': (environment, socket, profile) => {
     // curl starts in a few milliseconds, and a space in a path would be read differently by different SDKs.
     const path = profilePath('/v1/credential-process', profile)
@@ -35,13 +36,7 @@ const formats: Readonly<Record<string, (environment: Environment, socket: string
 export const env: Command = {
   summary: 'print the environment that points SDKs at the daemon',
   usage: '[options]',
-  options: {
-    config: configOption,
-    'runtime-dir': runtimeDirOption,
-    consumer: consumerOption,
-    profile: profileOption,
-    format: { type: 'string', value: 'FORMAT', help: `One of ${Object.keys(formats).join(', ')}. Default sh.` },
-  },
+  options: { ...consumerOptions, format: { type: 'string', value: 'FORMAT', help: `One of ${Object.keys(formats).join(', ')}. Default sh.` } },
   positionals: { names: [] },
   details: 'No secret is printed: the SDK reads the token file itself.',
   example: 'eval "$(svidecar env)"',
@@ -50,17 +45,10 @@ export const env: Command = {
     const format = Object.hasOwn(formats, name) ? formats[name] : undefined
     if (format === undefined) throw failure('usage', `there is no format ${JSON.stringify(name)}`, { remedy: `There are ${Object.keys(formats).join(', ')}.` })
     const profile = textOf(values, 'profile')
-    const directory = await runtimeDir(values, io)
-    const socket = consumerSocket(directory, textOf(values, 'consumer'))
+    const socket = consumerSocket(await runtimeDir(values, io), textOf(values, 'consumer'))
     // An AWS config file asks the socket itself and needs no endpoint.
-    const environment = name === 'aws-config' ? await region(socket, profile) : await fetchEnvironment(socket, profile)
+    const environment = await fetchEnvironment(socket, profile, name === 'aws-config' ? 'region' : 'endpoint')
     io.out(format(environment, socket, profile))
     return 0
   },
-}
-
-async function region(socket: string, profile: string | undefined): Promise<Environment> {
-  const reply = await ask(socket, 'GET', profilePath('/v1/environment', profile))
-  if (reply.status !== 200) throw refused(reply)
-  return JSON.parse(reply.body) as Environment
 }

@@ -5,9 +5,9 @@ import { constants, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Config } from '../config/config.ts'
 import { errorText, failure, systemCode } from '../core/errors.ts'
-import { createCell } from '../core/source.ts'
-import { consumerSocket, fetchEnvironment } from './client.ts'
-import { type Command, configOption, type Io, runtimeDirOption, textOf, type Values } from './command.ts'
+import { createCell, nextWithin } from '../core/source.ts'
+import { consumerSocket, daemonOptions, fetchEnvironment } from './client.ts'
+import { type Command, type Io, textOf, type Values } from './command.ts'
 import { configuration, runtimeDir } from './configuration.ts'
 import { parseDuration } from './duration.ts'
 import { waitUntilReady } from './wait.ts'
@@ -15,30 +15,19 @@ import { waitUntilReady } from './wait.ts'
 type Environment = Readonly<Record<string, string | undefined>>
 
 // What an SDK would follow instead of the endpoint, found in the environment or in files.
-const hidden = [
-  'AWS_ACCESS_KEY_ID',
-  'AWS_SECRET_ACCESS_KEY',
-  'AWS_SESSION_TOKEN',
-  'AWS_SECURITY_TOKEN',
-  'AWS_CREDENTIAL_EXPIRATION',
-  'AWS_PROFILE',
-  'AWS_DEFAULT_PROFILE',
-  'AWS_ROLE_ARN',
-  'AWS_ROLE_SESSION_NAME',
-  'AWS_WEB_IDENTITY_TOKEN_FILE',
-  'AWS_CONTAINER_CREDENTIALS_RELATIVE_URI',
-  'AWS_CONTAINER_AUTHORIZATION_TOKEN',
-  'AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE',
-  'AWS_CONTAINER_CREDENTIALS_FULL_URI',
-  'AWS_EC2_METADATA_DISABLED',
-  'AWS_EC2_METADATA_SERVICE_ENDPOINT',
-  'AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE',
-]
+const hidden = Object.values({
+  keys: ['AWS_ACCESS_KEY_ID', 'AWS_SECRET_ACCESS_KEY', 'AWS_SESSION_TOKEN', 'AWS_SECURITY_TOKEN', 'AWS_CREDENTIAL_EXPIRATION'],
+  profiles: ['AWS_PROFILE', 'AWS_DEFAULT_PROFILE'],
+  webIdentity: ['AWS_ROLE_ARN', 'AWS_ROLE_SESSION_NAME', 'AWS_WEB_IDENTITY_TOKEN_FILE'],
+  endpoints: ['AWS_CONTAINER_CREDENTIALS_RELATIVE_URI', 'AWS_CONTAINER_CREDENTIALS_FULL_URI'],
+  tokens: ['AWS_CONTAINER_AUTHORIZATION_TOKEN', 'AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE'],
+  metadata: ['AWS_EC2_METADATA_DISABLED', 'AWS_EC2_METADATA_SERVICE_ENDPOINT', 'AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE'],
+}).flat()
 
 /** The child's environment: the endpoint for every SDK, nothing that would win over it, and no proxy in between. */
 export function childEnvironment(own: Environment, pointing: Environment): Environment {
   const kept = Object.fromEntries(Object.entries(own).filter(([name]) => !hidden.includes(name)))
-  const noProxy = own['NO_PROXY'] ?? own['no_proxy']
+  const direct = ['127.0.0.1', own['NO_PROXY'] ?? own['no_proxy']].filter(Boolean).join(',')
   const proxied = ['HTTP_PROXY', 'http_proxy', 'ALL_PROXY', 'all_proxy'].some((name) => own[name])
   return {
     ...kept,
@@ -46,7 +35,7 @@ export function childEnvironment(own: Environment, pointing: Environment): Envir
     AWS_SHARED_CREDENTIALS_FILE: '/dev/null',
     ...pointing,
     ...(own['AWS_REGION'] ? { AWS_REGION: own['AWS_REGION'], AWS_DEFAULT_REGION: own['AWS_DEFAULT_REGION'] || own['AWS_REGION'] } : {}),
-    ...(proxied ? { NO_PROXY: ['127.0.0.1', noProxy].filter(Boolean).join(','), no_proxy: ['127.0.0.1', noProxy].filter(Boolean).join(',') } : {}),
+    ...(proxied ? { NO_PROXY: direct, no_proxy: direct } : {}),
   }
 }
 
@@ -56,23 +45,19 @@ const passedOn = ['SIGTERM', 'SIGINT', 'SIGHUP', 'SIGQUIT'] as const
 async function supervise(words: readonly string[], env: Environment, io: Io, first: Promise<NodeJS.Signals>): Promise<number> {
   const [command = '', ...args] = words
   const child = spawn(command, args, { stdio: 'inherit', env: env as NodeJS.ProcessEnv })
-  const ended = new Promise<number>((resolve, reject) => {
+  const pass = async () => {
+    for (let next = first; ; next = io.nextSignal(passedOn)) {
+      const signal = await next
+      // A terminal's Ctrl-C went to the whole group, the child included.
+      if (!((signal === 'SIGINT' || signal === 'SIGQUIT') && process.stdin.isTTY)) child.kill(signal)
+    }
+  }
+  void pass()
+  return new Promise((resolve, reject) => {
     child.once('exit', (code, signal) => resolve(code ?? 128 + (signal === null ? 0 : constants.signals[signal])))
     child.once('error', (error) =>
       reject(failure('usage', `cannot run ${command}: ${systemCode(error) === 'ENOENT' ? 'no such command' : errorText(error)}`, { remedy: '' })),
     )
-  })
-  let over = false
-  const pass = async () => {
-    for (let next = first; !over; next = io.nextSignal(passedOn)) {
-      const signal = await next
-      // A terminal's Ctrl-C went to the whole group, the child included.
-      if (!over && !((signal === 'SIGINT' || signal === 'SIGQUIT') && process.stdin.isTTY)) child.kill(signal)
-    }
-  }
-  void pass()
-  return ended.finally(() => {
-    over = true
   })
 }
 
@@ -119,21 +104,17 @@ async function withOwnDaemon(words: readonly string[], values: Values, timeoutMs
       listener: (event) => event.type === 'credentials.fresh' && ready.set(true),
     })
     try {
-      const limit = new AbortController()
-      const outcome = await Promise.race([
-        ready.next(false, limit.signal).then(() => 'ready' as const),
-        io.clock.sleep(timeoutMs, limit.signal).then(() => 'late' as const),
-        stopped,
-      ])
-      limit.abort()
-      if (outcome === 'late') {
-        const problem = daemon.status().problems[0]
+      const over = new AbortController()
+      const outcome = await Promise.race([nextWithin(ready, false, timeoutMs, io.clock, over.signal), stopped])
+      over.abort()
+      if (typeof outcome === 'string') return 128 + constants.signals[outcome]
+      if (!outcome) {
+        const [problem] = daemon.status().problems
         throw failure(problem?.code ?? 'not_ready', `no credentials within ${timeoutMs / 1000} s${problem === undefined ? '' : `: ${problem.message}`}`, {
           remedy: problem?.remedy,
         })
       }
-      if (outcome !== 'ready') return 128 + constants.signals[outcome]
-      return await supervise(words, childEnvironment(io.env, await fetchEnvironment(join(directory, 'exec.sock'), undefined)), io, stopped)
+      return await supervise(words, childEnvironment(io.env, await fetchEnvironment(consumerSocket(directory, 'exec'), undefined)), io, stopped)
     } finally {
       await daemon.stop('the command has ended')
     }
@@ -146,8 +127,7 @@ export const exec: Command = {
   summary: 'run one command with credentials, and nothing left behind',
   usage: '[options] -- COMMAND [ARGUMENT …]',
   options: {
-    config: configOption,
-    'runtime-dir': runtimeDirOption,
+    ...daemonOptions,
     profile: { type: 'string', value: 'NAME', help: 'The profile. Default: the only one, or default.' },
     consumer: { type: 'string', value: 'NAME', help: 'Start no daemon: use the running one as this consumer.' },
     timeout: { type: 'string', value: 'DURATION', help: 'How long to wait for the first credentials. Default 60s.' },
@@ -163,11 +143,7 @@ export const exec: Command = {
     if (consumer === undefined) return withOwnDaemon(words, values, timeoutMs, io)
     const directory = await runtimeDir(values, io)
     await waitUntilReady(directory, values, timeoutMs, io)
-    return supervise(
-      words,
-      childEnvironment(io.env, await fetchEnvironment(consumerSocket(directory, consumer), textOf(values, 'profile'))),
-      io,
-      io.nextSignal(passedOn),
-    )
+    const environment = await fetchEnvironment(consumerSocket(directory, consumer), textOf(values, 'profile'))
+    return supervise(words, childEnvironment(io.env, environment), io, io.nextSignal(passedOn))
   },
 }

@@ -1,12 +1,13 @@
 // svidecar healthcheck: one question, one exit status; for ECS and Docker.
-import { type Command, configOption, runtimeDirOption } from './command.ts'
+import { daemonOptions } from './client.ts'
+import type { Command } from './command.ts'
 import { runtimeDir } from './configuration.ts'
 import { waitUntilReady } from './wait.ts'
 
 export const healthcheck: Command = {
   summary: 'exit 0 when the running daemon is ready (ECS, Docker)',
   usage: '[options]',
-  options: { config: configOption, 'runtime-dir': runtimeDirOption },
+  options: daemonOptions,
   positionals: { names: [] },
   details: 'Exit status 0 when every required profile has valid credentials, else 1 with the reason.',
   example: 'svidecar healthcheck',

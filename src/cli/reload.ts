@@ -1,14 +1,13 @@
 // svidecar reload: load the configuration again.
-
 import { failure } from '../core/errors.ts'
-import { ask, controlSocket } from './client.ts'
-import { type Command, configOption, runtimeDirOption } from './command.ts'
+import { ask, controlSocket, daemonOptions } from './client.ts'
+import type { Command } from './command.ts'
 import { runtimeDir } from './configuration.ts'
 
 export const reload: Command = {
   summary: 'have the running daemon load its configuration again',
   usage: '[options]',
-  options: { config: configOption, 'runtime-dir': runtimeDirOption },
+  options: daemonOptions,
   positionals: { names: [] },
   details: 'The same as SIGHUP, with an answer. What did not change goes on with its credentials; a file with mistakes changes nothing.',
   example: 'svidecar reload',

@@ -4,16 +4,12 @@ import type { StatusReport } from '../core/health.ts'
 /** Columns that line up, two spaces apart. */
 export function table(rows: readonly (readonly string[])[]): string {
   const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)))
-  return rows
-    .map(
-      (row) =>
-        `${row
-          .map((cell, column) => cell.padEnd(widths[column] ?? 0))
-          .join('  ')
-          .trimEnd()}\n`,
-    )
-    .join('')
+  const line = (row: readonly string[]) => row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join('  ')
+  return rows.map((row) => `${line(row).trimEnd()}\n`).join('')
 }
+
+/** JSON that people can read. */
+export const pretty = (value: unknown, replacer?: (key: string, value: unknown) => unknown): string => `${JSON.stringify(value, replacer, 2)}\n`
 
 /** "41 s", "12 min", "3 h 5 min". */
 export function span(seconds: number): string {
