@@ -4,40 +4,29 @@ import { failure } from '../core/errors.ts'
 export interface Arn {
   readonly text: string
   readonly partition: string
-  readonly service: string
   readonly region: string
   readonly account: string
   /** "role/path/name", "trust-anchor/uuid". */
   readonly resource: string
 }
 
-const pattern = /^arn:(aws[a-z-]*):([a-z0-9-]+):([a-z0-9-]*):(\d{12}):([\x21-\x7e]+)$/
-
-const shapes = {
-  role: { service: 'iam', resource: /^role\/.*[^/]$/, example: 'arn:aws:iam::111122223333:role/app', regional: false },
-  'trust-anchor': {
-    service: 'rolesanywhere',
-    resource: /^trust-anchor\/[A-Za-z0-9-]+$/,
-    example: 'arn:aws:rolesanywhere:eu-central-1:111122223333:trust-anchor/…',
-    regional: true,
-  },
-  profile: {
-    service: 'rolesanywhere',
-    resource: /^profile\/[A-Za-z0-9-]+$/,
-    example: 'arn:aws:rolesanywhere:eu-central-1:111122223333:profile/…',
-    regional: true,
-  },
-} as const
+// IAM knows no regions, Roles Anywhere nothing without one.
+const rolesAnywhere = (type: string) => ({
+  pattern: new RegExp(`^arn:(aws[a-z-]*):rolesanywhere:([a-z0-9-]+):(\\d{12}):(${type}/[A-Za-z0-9-]+)$`),
+  example: `arn:aws:rolesanywhere:eu-central-1:111122223333:${type}/…`,
+})
+const kinds = {
+  role: { pattern: /^arn:(aws[a-z-]*):iam:():(\d{12}):(role\/[\x21-\x7e]*[\x21-\x2e\x30-\x7e])$/, example: 'arn:aws:iam::111122223333:role/app' },
+  'trust-anchor': rolesAnywhere('trust-anchor'),
+  profile: rolesAnywhere('profile'),
+}
 
 /** Parses the ARN of a role, a trust anchor or a Roles Anywhere profile. Throws config_invalid with an example. */
-export function parseArn(text: string, kind: keyof typeof shapes): Arn {
-  const shape = shapes[kind]
-  const match = pattern.exec(text)
-  const [, partition = '', service = '', region = '', account = '', resource = ''] = match ?? []
-  if (match === null || text.length > 2048 || service !== shape.service || !shape.resource.test(resource) || shape.regional !== (region !== '')) {
-    throw failure('config_invalid', `${JSON.stringify(text)} is not the ARN of a ${kind.replace('-', ' ')}, such as ${shape.example}`)
-  }
-  return Object.freeze({ text, partition, service, region, account, resource })
+export function parseArn(text: string, kind: keyof typeof kinds): Arn {
+  const match = text.length > 2048 ? null : kinds[kind].pattern.exec(text)
+  if (match === null) throw failure('config_invalid', `${JSON.stringify(text)} is not the ARN of a ${kind.replace('-', ' ')}, such as ${kinds[kind].example}`)
+  const [, partition = '', region = '', account = '', resource = ''] = match
+  return Object.freeze({ text, partition, region, account, resource })
 }
 
 /** The last part of a role's name, after its path: what IMDS calls the role. */

@@ -1,14 +1,6 @@
 // What an error answer of AWS means: which failure it is, and so how to retry.
-
 import { type Failure, type FailureCode, failure } from '../core/errors.ts'
 import type { Reply } from '../core/https.ts'
-
-/** What an error answer says of itself. */
-interface Refusal {
-  /** AWS's error code, without a namespace or URI: AccessDeniedException, ExpiredToken. */
-  readonly code: string
-  readonly message: string
-}
 
 // Roles Anywhere: model of the service and answers seen by users of AWS's own helper; STS: model and IAM guide.
 const byMessage: readonly (readonly [RegExp, FailureCode])[] = [
@@ -57,11 +49,14 @@ export interface Skew {
 // What AWS tolerates in a signature.
 const toleratedSkewSeconds = 300
 
-/** Names the failure behind a refusal. A date in its Retry-After header is not understood. */
+/**
+ * Names the failure behind a refusal with AWS's error code, which has no namespace or URI any more. A date in its
+ * Retry-After header is not understood.
+ */
 export function refusalFailure(
   service: string,
   { status, headers }: Pick<Reply, 'status' | 'headers'>,
-  refusal: Refusal,
+  refusal: { readonly code: string; readonly message: string },
   skew: Skew,
   facts: Readonly<Record<string, string | number>>,
 ): Failure {

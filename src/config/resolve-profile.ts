@@ -53,7 +53,7 @@ export function resolveProfile(
 
 function resolveMethod(path: Path, { roles_anywhere: anywhere, web_identity: web }: RawProfile, { wrong, attempt }: Checker): MethodConfig | undefined {
   const arn = (at: Path, text: string, kind: Parameters<typeof parseArn>[1]): Arn =>
-    attempt(at, () => parseArn(text, kind), { text, partition: 'aws', service: '', region: '', account: '', resource: '' })
+    attempt(at, () => parseArn(text, kind), { text, partition: 'aws', region: '', account: '', resource: '' })
   const session = (at: Path, text = '1h'): number => {
     const seconds = milliseconds(text) / 1000
     if (seconds < 900 || seconds > 43_200) wrong([...at, 'session_duration'], `${text} is not between 15m and 12h, which is what AWS takes`)
