@@ -5,14 +5,11 @@ import { type Command, outputOption, textOf } from './command.ts'
 import { pretty } from './render.ts'
 
 export const bundle: Command = {
-  summary: 'print the trust bundles that the agent gives',
-  usage: '[options]',
   options: {
     ...agentOptions,
     output: outputOption('pem: the X.509 authorities; json: the JWT keys, a JWKS for each trust domain. Default pem.'),
     'trust-domain': { type: 'string', value: 'NAME', help: 'Only this trust domain. Default: all, each under a comment.' },
   },
-  positionals: { names: [] },
   details: 'Bundles of different trust domains are never to be merged: each vouches for its own.',
   example: 'svidecar bundle --trust-domain example.org > bundle.pem',
   async run(values, _positionals, io) {

@@ -4,10 +4,7 @@ import { configuration } from './configuration.ts'
 import { pretty } from './render.ts'
 
 export const check: Command = {
-  summary: 'check the configuration and print what it means',
-  usage: '[options]',
   options: { config: configOption, 'runtime-dir': runtimeDirOption, schema: { type: 'boolean', help: "Print the configuration file's JSON Schema instead." } },
-  positionals: { names: [] },
   details: 'Nothing is started and nobody is asked. Mistakes go to stderr, all at once, and the exit status is 2.',
   example: 'svidecar check --config config.yaml',
   async run(values, _positionals, io) {

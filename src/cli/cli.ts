@@ -39,7 +39,7 @@ const commandHelp = (name: string, command: Command): string => {
   )
   const width = Math.max(0, ...spelled.map(([option]) => option.length))
   const rows = spelled.map(([option, help]) => `  ${option.padEnd(width)}  ${help}`)
-  return `svidecar ${name}: ${command.summary}.\n\nUsage: svidecar ${name} ${command.usage}\n${command.details === '' ? '' : `\n${command.details}\n`}${rows.length === 0 ? '' : `\n${rows.join('\n')}\n`}\nExample: ${command.example}\n`
+  return `svidecar ${name}: ${commands[name]?.summary}.\n\nUsage: svidecar ${name} ${command.usage ?? '[options]'}\n${command.details === '' ? '' : `\n${command.details}\n`}${rows.length === 0 ? '' : `\n${rows.join('\n')}\n`}\nExample: ${command.example}\n`
 }
 
 /** Runs what the arguments say; resolves with the exit status. Throws a Failure: usage for wrong arguments. */
@@ -69,7 +69,7 @@ export async function cli(args: readonly string[], io: Io): Promise<number> {
     io.out(commandHelp(name, command))
     return 0
   }
-  const { names, more } = command.positionals
+  const { names = [], more } = command.positionals ?? {}
   if (positionals.length > names.length && more === undefined)
     throw failure('usage', `svidecar ${name} does not take ${JSON.stringify(positionals[names.length])}`, { remedy: `See svidecar ${name} --help.` })
   return command.run(values, positionals, io)

@@ -24,12 +24,11 @@ export interface Option {
 export type Values = Readonly<Record<string, string | boolean | undefined>>
 
 export interface Command {
-  readonly summary: string
-  /** After the name: "[options] -- COMMAND …". */
-  readonly usage: string
+  /** After the name: "[options] -- COMMAND …". Only options unless said. */
+  readonly usage?: string
   readonly options: Readonly<Record<string, Option>>
-  /** Names of positional arguments; `more` for any number. */
-  readonly positionals: { readonly names: readonly string[]; readonly more?: true }
+  /** Names of positional arguments, none unless said; `more` for any number. */
+  readonly positionals?: { readonly names: readonly string[]; readonly more?: true }
   /** Further words of help: a sentence or two. */
   readonly details: string
   readonly example: string

@@ -3,10 +3,7 @@ import { askConsumer, consumerOptions, profilePath } from './client.ts'
 import { type Command, textOf } from './command.ts'
 
 export const credentialProcess: Command = {
-  summary: "print credentials for AWS's credential_process",
-  usage: '[options]',
   options: consumerOptions,
-  positionals: { names: [] },
   details: "From the running daemon's memory: no call to AWS. In an AWS config file: credential_process = svidecar credential-process --profile app",
   example: 'svidecar credential-process --consumer app',
   async run(values, _positionals, io) {

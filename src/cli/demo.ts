@@ -6,12 +6,9 @@ import { failure } from '../core/errors.ts'
 import { type Command, textOf } from './command.ts'
 
 export const demo: Command = {
-  summary: 'the whole world on this machine, nothing to install',
-  usage: '[options]',
   options: {
     for: { type: 'string', value: 'DURATION', help: 'End after this time: exit 0 only if every call succeeded and both kinds of rotation were seen.' },
   },
-  positionals: { names: [] },
   details: 'A development SPIFFE agent, a development AWS that verifies every signature, the daemon, and a real AWS SDK that calls through it.',
   example: 'svidecar demo --for 30s',
   async run(values, _positionals, io) {

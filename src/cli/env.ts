@@ -34,10 +34,7 @@ const formats: Readonly<Record<string, (environment: Environment, socket: string
 }
 
 export const env: Command = {
-  summary: 'print the environment that points SDKs at the daemon',
-  usage: '[options]',
   options: { ...consumerOptions, format: { type: 'string', value: 'FORMAT', help: `One of ${Object.keys(formats).join(', ')}. Default sh.` } },
-  positionals: { names: [] },
   details: 'No secret is printed: the SDK reads the token file itself.',
   example: 'eval "$(svidecar env)"',
   async run(values, _positionals, io) {

@@ -124,7 +124,6 @@ async function withOwnDaemon(words: readonly string[], values: Values, timeoutMs
 }
 
 export const exec: Command = {
-  summary: 'run one command with credentials, and nothing left behind',
   usage: '[options] -- COMMAND [ARGUMENT …]',
   options: {
     ...daemonOptions,

@@ -5,10 +5,7 @@ import { runtimeDir } from './configuration.ts'
 import { waitUntilReady } from './wait.ts'
 
 export const healthcheck: Command = {
-  summary: 'exit 0 when the running daemon is ready (ECS, Docker)',
-  usage: '[options]',
   options: daemonOptions,
-  positionals: { names: [] },
   details: 'Exit status 0 when every required profile has valid credentials, else 1 with the reason.',
   example: 'svidecar healthcheck',
   async run(values, _positionals, io) {

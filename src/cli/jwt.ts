@@ -6,7 +6,6 @@ import { type Command, outputOption, runtimeDirOption, textOf } from './command.
 import { pretty } from './render.ts'
 
 export const jwt: Command = {
-  summary: 'print a JWT-SVID',
   usage: '--audience AUDIENCE [options]',
   options: {
     ...agentOptions,
@@ -15,7 +14,6 @@ export const jwt: Command = {
     'runtime-dir': runtimeDirOption,
     output: outputOption('token, or json: the claims as the agent verifies them, without the token. Default token.'),
   },
-  positionals: { names: [] },
   details: 'The token goes to stdout: it is a secret until it expires.',
   example: 'svidecar jwt --audience sts.amazonaws.com --output json',
   async run(values, _positionals, io) {

@@ -4,10 +4,7 @@ import { configuration } from './configuration.ts'
 import { parseDuration } from './duration.ts'
 
 export const once: Command = {
-  summary: 'get credentials of every required profile once, and exit',
-  usage: '[options]',
   options: { config: configOption, timeout: { type: 'string', value: 'DURATION', help: 'How long to try. Default 60s.' } },
-  positionals: { names: [] },
   details: 'Exit status 0 when every required profile got credentials. Tries until the timeout: an agent that comes late is no error.',
   example: 'svidecar once --config /etc/svidecar/config.yaml --timeout 30s',
   async run(values, _positionals, io) {

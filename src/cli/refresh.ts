@@ -5,7 +5,6 @@ import type { Command } from './command.ts'
 const patienceMs = 20_000
 
 export const refresh: Command = {
-  summary: 'have the running daemon renew credentials now',
   usage: '[PROFILE] [options]',
   options: daemonOptions,
   positionals: { names: ['PROFILE'] },

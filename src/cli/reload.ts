@@ -5,10 +5,7 @@ import type { Command } from './command.ts'
 import { runtimeDir } from './configuration.ts'
 
 export const reload: Command = {
-  summary: 'have the running daemon load its configuration again',
-  usage: '[options]',
   options: daemonOptions,
-  positionals: { names: [] },
   details: 'The same as SIGHUP, with an answer. What did not change goes on with its credentials; a file with mistakes changes nothing.',
   example: 'svidecar reload',
   async run(values, _positionals, io) {

@@ -4,10 +4,7 @@ import { type Command, configOption, runtimeDirOption } from './command.ts'
 import { configuration } from './configuration.ts'
 
 export const run: Command = {
-  summary: 'run the daemon',
-  usage: '[options]',
   options: { config: configOption, 'runtime-dir': runtimeDirOption },
-  positionals: { names: [] },
   details: 'SIGHUP loads the configuration again; SIGTERM and SIGINT end the daemon. The log goes to stderr.',
   example: 'svidecar run --config /etc/svidecar/config.yaml',
   async run(values, _positionals, io) {

@@ -5,10 +5,7 @@ import type { Command } from './command.ts'
 import { renderStatus } from './render.ts'
 
 export const status: Command = {
-  summary: "the running daemon's identities, profiles and problems",
-  usage: '[options]',
   options: { ...daemonOptions, json: { type: 'boolean', help: 'Print JSON.' } },
-  positionals: { names: [] },
   details: 'Exit status 0 when every required profile has valid credentials, else 1.',
   example: 'svidecar status --json',
   async run(values, _positionals, io) {

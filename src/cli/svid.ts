@@ -4,10 +4,7 @@ import { type Command, outputOption } from './command.ts'
 import { pretty, span, table } from './render.ts'
 
 export const svid: Command = {
-  summary: 'show the X.509-SVIDs that the agent gives',
-  usage: '[options]',
   options: { ...agentOptions, output: outputOption('text, json, or pem (certificates only, never a key). Default text.') },
-  positionals: { names: [] },
   details: 'The agent attests the process that asks: what this command gets is not what a service of another user gets.',
   example: 'svidecar svid --socket unix:///run/spire/sockets/agent.sock',
   async run(values, _positionals, io) {

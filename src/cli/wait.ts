@@ -53,15 +53,12 @@ export async function waitUntilReady(directory: string, values: Values, timeoutM
 }
 
 export const wait: Command = {
-  summary: 'wait until the running daemon has credentials',
-  usage: '[options]',
   options: {
     ...daemonOptions,
     consumer: consumerOption,
     profile: { type: 'string', value: 'NAME', help: 'Wait for this profile only. Default: every required one.' },
     timeout: { type: 'string', value: 'DURATION', help: 'Give up after this time, with exit status 1. Default 60s.' },
   },
-  positionals: { names: [] },
   details: "Also waits for the daemon itself. Where the control socket may not be opened it asks on the consumer's.",
   example: 'svidecar wait --timeout 30s',
   async run(values, _positionals, io) {
