@@ -38,7 +38,7 @@ export async function ask(socket: string, method: 'GET' | 'POST', path: string, 
 }
 
 /** The body of an answer with 200. Throws daemon_unreachable, or what the daemon says instead. */
-async function askFor(...question: Parameters<typeof ask>): Promise<string> {
+export async function askFor(...question: Parameters<typeof ask>): Promise<string> {
   const reply = await ask(...question)
   if (reply.status !== 200) throw refused(reply)
   return reply.body

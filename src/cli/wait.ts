@@ -1,7 +1,7 @@
 // svidecar wait: until the running daemon has credentials.
 import { type Failure, failure, isFailure, systemCode } from '../core/errors.ts'
 import type { StatusReport } from '../core/health.ts'
-import { ask, consumerSocket, controlSocket, daemonOptions, profilePath, refused } from './client.ts'
+import { ask, askFor, consumerSocket, controlSocket, daemonOptions, profilePath, refused } from './client.ts'
 import { type Command, consumerOption, type Io, textOf, type Values } from './command.ts'
 import { runtimeDir } from './configuration.ts'
 import { parseDuration } from './duration.ts'
@@ -13,7 +13,7 @@ async function reason(directory: string, values: Values): Promise<Failure | unde
   const profile = textOf(values, 'profile')
   const consumer = textOf(values, 'consumer')
   try {
-    if (consumer === undefined) return reasonIn(JSON.parse((await ask(controlSocket(directory), 'GET', '/status')).body) as StatusReport, profile)
+    if (consumer === undefined) return reasonIn(JSON.parse(await askFor(controlSocket(directory), 'GET', '/status')) as StatusReport, profile)
   } catch (error) {
     if (!isFailure(error) || systemCode(error.cause) !== 'EACCES') throw error
   }

@@ -49,6 +49,25 @@ test('a daemon that accepts and does not answer is given up on, with its socket 
   })
 })
 
+test('a daemon that is only starting is waited for, and said not to be there yet by the others', async (t) => {
+  const directory = await folder(t)
+  const at = { kind: 'unix', path: join(directory, 'control.sock'), mode: 0o600 } as const
+  const starting = await listen('control', at, () => ({ status: 503, headers: { 'retry-after': '1' } }))
+  t.after(() => starting.stop())
+  for (const args of [['wait', '--timeout', '0'], ['status'], ['refresh'], ['reload']]) {
+    const { failure } = await call([...args, '--runtime-dir', directory])
+    assert.equal(failure?.code, 'daemon_unreachable', args.join(' '))
+    assert.match(failure.message, /the daemon answered 503$/)
+  }
+  const waited = call(['wait', '--timeout', '10s', '--runtime-dir', directory])
+  const commands = { refresh: async () => [], reload: async () => ({ changed: [] }) }
+  await starting.change(
+    createControlHandler(() => ({ ...emptyReport, ready: true }), commands),
+    at,
+  )
+  assert.equal((await waited).status, 0)
+})
+
 test('several consumers: which one has to be said, and the choices are named', async (t) => {
   const directory = await folder(t)
   for (const name of ['app', 'web', 'control']) {
