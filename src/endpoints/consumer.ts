@@ -28,6 +28,7 @@ export function createConsumerHandler(options: ConsumerSocketOptions): Handler {
     return jsonError(503, 'CredentialsUnavailable', `profile ${profile} has no credentials${why}`, { 'retry-after': '1' })
   }
 
+  /** What there is of each profile; undefined while it has no credentials. */
   const ofProfile = new Map<string, (profile: ProfileView) => Answer | undefined>([
     ['credentials', (profile) => jsonOf(document(profile, 'container', clock))],
     ['credential-process', (profile) => jsonOf(document(profile, 'process', clock))],
