@@ -1,7 +1,7 @@
 // The interfaces that the later stages ask for identities. Whoever implements them, nobody downstream can tell.
 import type { Failure } from '../core/errors.ts'
-import type { Secret } from '../core/secret.ts'
 import type { Source } from '../core/source.ts'
+import type { JwtSvid } from '../spiffe/jwt-svid.ts'
 import type { TrustDomain } from '../spiffe/spiffe-id.ts'
 import type { X509Bundle } from '../spiffe/x509-bundle.ts'
 import type { X509Svid } from '../spiffe/x509-svid.ts'
@@ -24,16 +24,7 @@ export interface X509Identity {
 
 export type X509Source = Source<IdentityState<X509Identity>>
 
-export interface IdentityToken {
-  readonly compact: Secret<string>
-  readonly subject: string
-  readonly issuer: string | undefined
-  readonly audience: readonly string[]
-  readonly algorithm: string
-  /** Wall clock of the issuer, milliseconds. */
-  readonly issuedAt: number | undefined
-  readonly expiresAt: number
-}
+export type IdentityToken = JwtSvid
 
 export interface JwtSource {
   /** A token of now for one use. Waits for the identity as long as it takes; rejects only with `signal.reason`. */

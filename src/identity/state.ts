@@ -2,7 +2,7 @@
 import type { Clock } from '../core/clock.ts'
 import type { Failure } from '../core/errors.ts'
 import type { Emit, Stream } from '../core/events.ts'
-import { type Cell, createCell, type Source } from '../core/source.ts'
+import { createCell, type Source } from '../core/source.ts'
 import type { IdentityState } from './sources.ts'
 
 export interface StateOptions {
@@ -14,10 +14,12 @@ export interface StateOptions {
 
 export interface IdentityCell<T> {
   readonly source: Source<IdentityState<T>>
-  /** A good message came: `value` is what counts now. The same object changes nothing; `still` is what is wrong with it all the same. */
-  ready(value: T, still?: Failure): void
+  /** A good message came: `value` is what counts now, and `still` is what is wrong with it all the same. True if it is another value than before. */
+  ready(value: T, still?: Failure): boolean
   /** Something is wrong. Good material stays; a denial that lasts withdraws it. */
   failing(failure: Failure): void
+  /** A message cannot be used. */
+  rejected(failure: Failure): void
   /** The material in hand may be used no more, by its own dates: back to waiting. */
   ended(failure: Failure): void
 }
@@ -33,35 +35,50 @@ const isDenial = (failure: Failure): boolean => failure.code === 'identity_not_i
 
 const same = (a: Failure | undefined, b: Failure | undefined): boolean => a?.code === b?.code && a?.message === b?.message
 
-/** Creates the state of one identity in one of its forms. */
-export function createIdentityCell<T>({ identity, stream, clock, emit }: StateOptions): IdentityCell<T> {
-  const cell: Cell<IdentityState<T>> = createCell<IdentityState<T>>({ status: 'waiting', since: clock.now() })
+/**
+ * Creates the state of one identity in one of its forms. `digest` is equal for equal values: SPIRE sends equal
+ * content again and again, and with every change of another identity, and that must wake nobody.
+ */
+export function createIdentityCell<T>({ identity, stream, clock, emit }: StateOptions, digest: (value: T) => string): IdentityCell<T> {
+  const cell = createCell<IdentityState<T>>({ status: 'waiting', since: clock.now() })
+  let known: { readonly value: T; readonly digest: string } | undefined
   let deniedSince: number | undefined
   const set = (state: IdentityState<T>) => cell.set(Object.freeze(state))
+
+  function failing(failure: Failure): void {
+    const { current } = cell
+    if (isOwn(failure)) {
+      if (current.failure !== undefined && isDenial(current.failure)) return
+    } else deniedSince = isDenial(failure) ? (deniedSince ?? clock.boot()) : undefined
+    if (current.status === 'ready' && deniedSince !== undefined && clock.boot() - deniedSince >= withdrawalGraceMs) {
+      emit({ type: 'identity.withdrawn', identity, stream, failure })
+      return set({ status: 'withdrawn', since: clock.now(), failure })
+    }
+    // What withdrew the identity remains the reason while the agent cannot be reached on top of it.
+    if (current.status === 'withdrawn' || same(current.failure, failure)) return
+    emit({ type: 'identity.failing', identity, stream, failure })
+    set({ ...current, failure })
+  }
+
   return {
     source: cell,
+    failing,
     ready(value, still) {
       const { current } = cell
+      const own = digest(value)
+      const fresh = known?.digest !== own
+      if (known === undefined || fresh) known = { value, digest: own }
       deniedSince = undefined
-      if (current.status === 'ready' && current.value === value && same(current.failure, still)) return
+      if (current.status === 'ready' && !fresh && same(current.failure, still)) return false
       if (still !== undefined) emit({ type: 'identity.failing', identity, stream, failure: still })
       else if (current.failure !== undefined) emit({ type: 'identity.recovered', identity, stream })
       const since = current.status === 'ready' ? current.since : clock.now()
-      set({ status: 'ready', value, since, ...(still === undefined ? {} : { failure: still }) })
+      set({ status: 'ready', value: known.value, since, ...(still === undefined ? {} : { failure: still }) })
+      return fresh
     },
-    failing(failure) {
-      const { current } = cell
-      if (isOwn(failure)) {
-        if (current.failure !== undefined && isDenial(current.failure)) return
-      } else deniedSince = isDenial(failure) ? (deniedSince ?? clock.boot()) : undefined
-      if (current.status === 'ready' && deniedSince !== undefined && clock.boot() - deniedSince >= withdrawalGraceMs) {
-        emit({ type: 'identity.withdrawn', identity, stream, failure })
-        return set({ status: 'withdrawn', since: clock.now(), failure })
-      }
-      // What withdrew the identity remains the reason while the agent cannot be reached on top of it.
-      if (current.status === 'withdrawn' || same(current.failure, failure)) return
-      emit({ type: 'identity.failing', identity, stream, failure })
-      set({ ...current, failure })
+    rejected(failure) {
+      emit({ type: 'identity.rejected', identity, stream, failure })
+      failing(failure)
     },
     ended(failure) {
       if (cell.current.status === 'withdrawn') return

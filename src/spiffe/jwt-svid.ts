@@ -1,16 +1,15 @@
 // JWT-SVIDs: the claims of a compact token, without a look at its signature. JWT-SVID standard, sections 2 to 4.
-import { errorText, failure, isFailure } from '../core/errors.ts'
+import { errorText, failure } from '../core/errors.ts'
 import { type Secret, secret } from '../core/secret.ts'
-import { parseSpiffeId, type SpiffeId } from './spiffe-id.ts'
+import { parseSpiffeId } from './spiffe-id.ts'
 
 export interface JwtSvid {
   readonly compact: Secret<string>
-  readonly spiffeId: SpiffeId
-  readonly hint: string
-  readonly audience: readonly string[]
+  /** Its SPIFFE ID. */
+  readonly subject: string
   readonly issuer: string | undefined
+  readonly audience: readonly string[]
   readonly algorithm: string
-  readonly keyId: string | undefined
   /** Wall clock of the issuer, milliseconds. */
   readonly issuedAt: number | undefined
   readonly expiresAt: number
@@ -48,26 +47,24 @@ export function parseJwtSvid(message: JwtSvidMessage): JwtSvid {
     const algorithm = text(header['alg']) ?? ''
     if (!algorithms.test(algorithm)) throw new Error(`its algorithm ${JSON.stringify(algorithm.slice(0, 20))} is not allowed (JWT-SVID 2.1)`)
     if (header['typ'] !== undefined && header['typ'] !== 'JWT' && header['typ'] !== 'JOSE') throw new Error('its type is neither JWT nor JOSE (JWT-SVID 2.3)')
-    const spiffeId = parseSpiffeId(text(claims['sub']) ?? '')
-    if (spiffeId !== message.spiffe_id) throw new Error(`it belongs to ${spiffeId.slice(0, 300)}`)
+    const subject = parseSpiffeId(text(claims['sub']) ?? '')
+    if (subject !== message.spiffe_id) throw new Error(`it belongs to ${subject.slice(0, 300)}`)
     const audience = (Array.isArray(claims['aud']) ? claims['aud'] : [claims['aud']]).filter((one): one is string => typeof one === 'string')
     if (audience.length === 0) throw new Error('it has no audience (JWT-SVID 3.2)')
     const expiresAt = instant(claims['exp'])
     if (expiresAt === undefined) throw new Error('it has no expiry that a calendar has (JWT-SVID 3.3)')
     return Object.freeze({
       compact: secret(message.svid),
-      spiffeId,
-      hint: message.hint,
-      audience: Object.freeze(audience),
+      subject,
       issuer: text(claims['iss']),
+      audience: Object.freeze(audience),
       algorithm,
-      keyId: text(header['kid']),
       issuedAt: instant(claims['iat']),
       expiresAt,
     })
   } catch (error) {
     // The token itself stays out of the message: JSON.parse quotes what it could not read.
-    const why = error instanceof SyntaxError ? 'a part of it is not JSON' : isFailure(error) ? error.message : errorText(error)
+    const why = error instanceof SyntaxError ? 'a part of it is not JSON' : errorText(error)
     throw failure('jwt_svid_invalid', `the JWT-SVID of ${JSON.stringify(message.spiffe_id.slice(0, 300))}: ${why}`)
   }
 }

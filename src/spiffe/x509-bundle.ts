@@ -1,5 +1,5 @@
 // X.509 bundles: the authorities of one trust domain. Trust Domain and Bundle standard, section 4.
-import { createHash, X509Certificate } from 'node:crypto'
+import { hash, X509Certificate } from 'node:crypto'
 import { errorText, type FailureCode, failure } from '../core/errors.ts'
 import { readElement } from './der.ts'
 import type { TrustDomain } from './spiffe-id.ts'
@@ -30,16 +30,13 @@ export function splitCertificates(der: Buffer, code: FailureCode, what: string):
   return certificates
 }
 
-/** A SHA-256 over a list of byte strings, as hex. */
-export function digestOf(parts: Iterable<Buffer | string>): string {
-  const hash = createHash('sha256')
-  for (const part of parts) hash.update(`${part.length}:`).update(part)
-  return hash.digest('hex')
-}
+/** Equal for equal maps of bundles, in whatever order they came; `digest` is equal for equal bundles. */
+export const digestOfBundles = <B>(bundles: ReadonlyMap<TrustDomain, B>, digest: (bundle: B) => string): string =>
+  JSON.stringify([...bundles].map(([name, bundle]) => `${name} ${digest(bundle)}`).sort())
 
 /** Parses one bundle of the Workload API: concatenated DER, possibly empty. Throws x509_bundle_invalid. */
 export function parseX509Bundle(trustDomain: TrustDomain, der: Buffer): X509Bundle {
   const authorities = splitCertificates(der, 'x509_bundle_invalid', `the bundle of ${trustDomain}`)
-  const digest = digestOf([...new Set(authorities.map((authority) => authority.fingerprint256))].toSorted())
+  const digest = hash('sha256', [...new Set(authorities.map((authority) => authority.fingerprint256))].toSorted().join(' '))
   return Object.freeze({ trustDomain, authorities: Object.freeze(authorities), digest })
 }

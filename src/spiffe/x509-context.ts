@@ -1,7 +1,7 @@
 // One Workload API message as one consistent snapshot: all SVIDs and all bundles together.
 import { failure } from '../core/errors.ts'
 import { parseTrustDomain, type TrustDomain, trustDomainOf } from './spiffe-id.ts'
-import { digestOf, parseX509Bundle, type X509Bundle } from './x509-bundle.ts'
+import { parseX509Bundle, type X509Bundle } from './x509-bundle.ts'
 import { parseX509Svid, type X509Svid, type X509SvidMessage } from './x509-svid.ts'
 
 export interface X509Context {
@@ -9,8 +9,6 @@ export interface X509Context {
   readonly svids: readonly X509Svid[]
   /** By trust domain: never merged, because a peer is verified with its own domain's bundle only (Workload API 4.6). */
   readonly bundles: ReadonlyMap<TrustDomain, X509Bundle>
-  /** Equal for equal sets of bundles. */
-  readonly bundlesDigest: string
 }
 
 export interface X509ContextMessage {
@@ -38,8 +36,7 @@ export function parseX509Context(message: X509ContextMessage): X509Context {
     own.set(`${trustDomainOf(svid.spiffeId)} ${bundle.toString('latin1')}`, [trustDomainOf(svid.spiffeId), bundle])
   }
   const bundles = parseX509Bundles([...Object.entries(message.federated_bundles), ...own.values()])
-  const bundlesDigest = digestOf([...bundles].toSorted(([a], [b]) => (a < b ? -1 : 1)).flatMap(([name, bundle]) => [name, bundle.digest]))
-  return Object.freeze({ svids: Object.freeze(svids), bundles, bundlesDigest })
+  return Object.freeze({ svids: Object.freeze(svids), bundles })
 }
 
 /** Parses a map of bundles; a later entry of the same trust domain wins. Throws x509_bundle_invalid, spiffe_id_invalid, workload_api_too_large. */

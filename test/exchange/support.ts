@@ -76,8 +76,7 @@ export async function setUp(options: SetUp) {
         ...(iss === undefined ? {} : { issuer: iss }),
         ...(algorithm === undefined ? {} : { algorithm }),
       })
-      const parsed = parseJwtSvid({ spiffe_id: id, svid, hint: '' })
-      return { ...parsed, subject: parsed.spiffeId }
+      return parseJwtSvid({ spiffe_id: id, svid, hint: '' })
     },
     watch: () => createCell<IdentityState<IdentityToken>>({ status: 'waiting', since: 0 }),
   }

@@ -104,7 +104,6 @@ describe('a listener that accepts and says nothing', () => {
       random: Math.random,
       take: () => {},
       rejected: () => {},
-      connected: () => {},
       failed: ({ code }) => failed.push(code),
     })
     const running = kept.run(controller.signal).catch(() => {})

@@ -13,7 +13,6 @@ export interface Kept {
   taken: string[]
   failed: Failure[]
   rejected: Failure[]
-  connected: () => number
   replace: () => void
   stop: () => Promise<void>
 }
@@ -25,7 +24,6 @@ export function keep(t: TestContext, { address = unixAddress, random = half }: {
   const { clock, start } = setup(t)
   const streams = createStreams<string>(clock)
   const [taken, failed, rejected]: [string[], Failure[], Failure[]] = [[], [], []]
-  let connected = 0
   const kept = keepStream<string>({
     address,
     open: streams.opener,
@@ -37,9 +35,8 @@ export function keep(t: TestContext, { address = unixAddress, random = half }: {
     },
     rejected: (problem) => rejected.push(problem),
     failed: (problem) => failed.push(problem),
-    connected: () => connected++,
   })
   const { stop } = start(kept.run)
   t.after(() => assert.equal(streams.open.length, 0, 'streams left open'))
-  return { clock, streams, taken, failed, rejected, connected: () => connected, replace: kept.replace, stop }
+  return { clock, streams, taken, failed, rejected, replace: kept.replace, stop }
 }

@@ -4,6 +4,16 @@ import type { Clock } from '../../core/clock.ts'
 import { type Failure, type FailureCode, failure, toFailure } from '../../core/errors.ts'
 import { linked, type Task } from '../../core/run.ts'
 import type { SocketAddress } from '../../spiffe/socket-address.ts'
+import type { StateOptions } from '../state.ts'
+import type { WorkloadApi } from './client.ts'
+
+/** What the sources of one identity have in common. */
+export interface SourceOptions extends Omit<StateOptions, 'stream'> {
+  readonly api: WorkloadApi
+  readonly random: () => number
+  /** Adds the remedy of this very process to "no identity issued". */
+  readonly explain: (failure: Failure) => Failure
+}
 
 export interface StreamOptions<M> {
   readonly address: SocketAddress
@@ -15,7 +25,6 @@ export interface StreamOptions<M> {
   readonly rejected: (failure: Failure) => void
   /** The stream could not be opened, has ended, or is open and silent. */
   readonly failed: (failure: Failure) => void
-  readonly connected: () => void
 }
 
 export interface KeptStream {
@@ -52,53 +61,55 @@ interface Outcome {
   readonly livedMs: number
 }
 
+type Opened = ReturnType<typeof linked> & { replacement?: Promise<Outcome> | undefined }
+
 /** Supervises one stream. There is never a second one beside it, but for the one replacement. */
-export function keepStream<M>(options: StreamOptions<M>): KeptStream {
-  const { address, clock, random } = options
-  let active: { stop: () => void } | undefined
-  let successor: Promise<Outcome | undefined> | undefined
-  let replacing = false
+export function keepStream<M>({ address, open, clock, random, take, rejected, failed }: StreamOptions<M>): KeptStream {
+  let active: Opened | undefined
   let replacementFailed = false
   let running: AbortSignal | undefined
 
-  async function once(signal: AbortSignal, replaces: boolean): Promise<Outcome | undefined> {
-    const link = linked(signal)
+  /** Reads one stream to its end, and then the one that replaced it. Until its first message, `old` stays in its place. */
+  async function read(signal: AbortSignal, old?: Opened): Promise<Outcome> {
+    const own: Opened = linked(signal)
     const begun = clock.boot()
-    let valid = false
-    if (!replaces) active = link
-    const silence = linked(link.signal)
+    let [waiting, valid] = [old !== undefined, false]
+    if (!waiting) active = own
+    const silence = linked(own.signal)
     reportSilence(silence.signal).catch(() => {})
     try {
-      for await (const message of options.open(link.signal)) {
+      for await (const message of open(own.signal)) {
         silence.stop()
-        if (replaces && active !== link) {
-          active?.stop()
-          active = link
-          replacing = false
+        if (waiting) {
+          waiting = false
+          old?.stop()
+          active = own
         }
         try {
-          options.take(message)
+          take(message)
           valid = true
-          options.connected()
         } catch (error) {
-          options.rejected(toFailure(error))
+          rejected(toFailure(error))
         }
       }
-      return { failure: failure('workload_api_unavailable', `the agent at ${address.text} closed the stream`), valid, livedMs: clock.boot() - begun }
+      throw failure('workload_api_unavailable', `the agent at ${address.text} closed the stream`)
     } catch (error) {
       signal.throwIfAborted()
-      if (link.signal.aborted) return undefined // replaced
-      return { failure: toFailure(error), valid, livedMs: clock.boot() - begun }
+      if (old !== undefined && waiting) {
+        replacementFailed = true
+        old.replacement = undefined
+      }
+      return own.replacement ?? { failure: toFailure(error), valid, livedMs: clock.boot() - begun }
     } finally {
       silence.stop()
-      link.stop()
-      if (active === link) active = undefined
+      own.stop()
+      if (active === own) active = undefined
     }
   }
 
   async function reportSilence(signal: AbortSignal): Promise<void> {
     await clock.sleep(silentMs, signal)
-    options.failed(failure('workload_api_silent', `the agent at ${address.text} took the call and has not answered for ${silentMs / 1000} s`))
+    failed(failure('workload_api_silent', `the agent at ${address.text} took the call and has not answered for ${silentMs / 1000} s`))
   }
 
   return {
@@ -109,33 +120,18 @@ export function keepStream<M>(options: StreamOptions<M>): KeptStream {
       running = signal
       let attempt = 0
       for (;;) {
-        let outcome = await once(signal, false)
-        for (let next = successor; next !== undefined; next = successor) {
-          successor = undefined
-          outcome = (await next) ?? outcome
-        }
-        signal.throwIfAborted()
-        if (outcome === undefined) continue
-        options.failed(outcome.failure)
+        const outcome = await read(signal)
+        failed(outcome.failure)
         if (outcome.valid) attempt = 0
         if (outcome.valid && outcome.livedMs >= settledMs && outcome.failure.code === 'workload_api_unavailable') continue
         await clock.sleep(steady(backoffFor(outcome.failure, address), attempt++, random), signal)
       }
     },
     replace() {
-      if (running === undefined || running.aborted || active === undefined || replacing) return
-      replacing = true
+      if (running === undefined || running.aborted || active === undefined || active.replacement !== undefined) return
       replacementFailed = false
-      const next = once(running, true)
-      successor = next
-      // One that fails before its first message leaves the old stream in place.
-      const settle = () => {
-        if (!replacing) return
-        replacing = false
-        replacementFailed = true
-        if (successor === next) successor = undefined
-      }
-      next.then(settle, settle)
+      active.replacement = read(running, active)
+      active.replacement.catch(() => {}) // only the end of the task rejects it
     },
   }
 }
