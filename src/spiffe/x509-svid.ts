@@ -1,6 +1,6 @@
 // X.509-SVIDs: a leaf with its chain and key, checked as one. X509-SVID standard, sections 2 to 5.
 import { createPrivateKey, type KeyObject, type X509Certificate } from 'node:crypto'
-import { errorText, failure, isFailure } from '../core/errors.ts'
+import { errorText, failure } from '../core/errors.ts'
 import type { X509Facts } from '../core/events.ts'
 import { type CertificateFacts, readCertificate } from './der.ts'
 import { parseSpiffeId, pathOf, type SpiffeId } from './spiffe-id.ts'
@@ -47,7 +47,8 @@ export function parseX509Svid(message: X509SvidMessage): X509Svid {
     if (message.x509_svid_key.length === 0) throw new Error('it has no private key')
     const privateKey = createPrivateKey({ key: message.x509_svid_key, format: 'der', type: 'pkcs8' })
     if (!leaf.checkPrivateKey(privateKey)) throw new Error('its private key does not belong to its certificate')
-    const [notBefore, notAfter] = [leaf.validFromDate.getTime(), leaf.validToDate.getTime()]
+    // From the text: of a date that no calendar has, Node's own validToDate is left-over memory.
+    const [notBefore, notAfter] = [Date.parse(leaf.validFrom), Date.parse(leaf.validTo)]
     if (!(Number.isFinite(notBefore) && Number.isFinite(notAfter))) throw new Error('its dates are none that a calendar has')
     return Object.freeze({
       spiffeId,
@@ -61,7 +62,7 @@ export function parseX509Svid(message: X509SvidMessage): X509Svid {
       notAfter,
     })
   } catch (error) {
-    throw invalid(isFailure(error) ? error.message : errorText(error), error)
+    throw invalid(errorText(error), error)
   }
 }
 
