@@ -1,10 +1,11 @@
 // One HTTP call to a far service, with a deadline of our own: it destroys the request, so that a peer that
 // hangs, trickles or never ends is over in time.
-import { type ClientRequest, Agent as HttpAgent, request as httpRequest, type IncomingMessage } from 'node:http'
+import { Agent as HttpAgent, request as httpRequest, type IncomingMessage } from 'node:http'
 import { Agent as HttpsAgent, request as httpsRequest } from 'node:https'
 import { rootCertificates } from 'node:tls'
 import type { Clock } from './clock.ts'
 import { errorText, type Failure, failure, isFailure, systemCode } from './errors.ts'
+import { linked } from './run.ts'
 
 export interface Call {
   readonly url: URL
@@ -48,54 +49,41 @@ function explain(error: unknown, url: URL): Failure {
  */
 export async function callHttps(call: Call, clock: Clock, signal: AbortSignal): Promise<Reply> {
   signal.throwIfAborted()
+  const { url, method, headers, body, ca } = call
   const sentAt = clock.boot()
-  const timers = new AbortController()
-  const secure = call.url.protocol === 'https:'
+  const secure = url.protocol === 'https:'
+  const done = linked(signal)
+  const connecting = linked(done.signal)
   // proxyEnv makes the agent honour HTTPS_PROXY and NO_PROXY; one agent a call, as calls are half an hour apart.
-  const agent = secure ? new HttpsAgent({ proxyEnv: process.env, ...(call.ca === undefined ? {} : { ca: [...rootCertificates, call.ca] }) }) : new HttpAgent()
+  const agent = secure ? new HttpsAgent({ proxyEnv: process.env, ...(ca === undefined ? {} : { ca: [...rootCertificates, ca] }) }) : new HttpAgent()
   try {
     return await new Promise<Reply>((resolve, reject) => {
-      const request = (secure ? httpsRequest : httpRequest)(call.url, {
-        agent,
-        method: call.method,
-        headers: { ...call.headers, 'content-length': Buffer.byteLength(call.body) },
-      })
-      const give = (error: unknown) => {
-        reject(explain(error, call.url))
-        request.destroy()
-      }
-      const abort = () => {
+      const request = (secure ? httpsRequest : httpRequest)(url, { agent, method, headers: { ...headers, 'content-length': Buffer.byteLength(body) } })
+      // However this ends: a request that still waits for its socket would say nothing of its own destruction.
+      done.signal.addEventListener('abort', () => {
         reject(signal.reason)
         request.destroy()
-      }
-      signal.addEventListener('abort', abort, { once: true })
-      timers.signal.addEventListener('abort', () => signal.removeEventListener('abort', abort))
-      const limit = (ms: number, message: string, stop: AbortSignal) =>
-        clock.sleep(ms, stop).then(
-          () => give(failure('timeout', message)),
+      })
+      const fail = (error: unknown) => reject(explain(error, url))
+      const limit = (ms: number, message: string, unless: AbortSignal) =>
+        clock.sleep(ms, unless).then(
+          () => reject(failure('timeout', message)),
           () => {},
         )
-      limitConnect(request, secure, (stop) => limit(connectMs, `cannot connect to ${call.url.host} within 3 s`, AbortSignal.any([stop, timers.signal])))
-      void limit(totalMs, `${call.url.host} did not finish its answer within 10 s`, timers.signal)
-      request.once('error', give)
+      void limit(connectMs, `cannot connect to ${url.host} within 3 s`, connecting.signal)
+      void limit(totalMs, `${url.host} did not finish its answer within 10 s`, done.signal)
+      request.once('socket', (socket) => socket.once(secure ? 'secureConnect' : 'connect', connecting.stop))
+      request.on('error', fail)
       request.once('response', (response) => {
         const receivedAt = clock.now()
-        collect(response, call.url).then((body) => resolve(toReply(response, body, sentAt, receivedAt)), give)
+        collect(response, url).then((content) => resolve(toReply(response, content, sentAt, receivedAt)), fail)
       })
-      request.end(call.body)
+      request.end(body)
     })
   } finally {
-    timers.abort()
+    done.stop()
     agent.destroy()
   }
-}
-
-function limitConnect(request: ClientRequest, secure: boolean, limit: (stop: AbortSignal) => Promise<void>): void {
-  const connected = new AbortController()
-  request.once('socket', (socket) => {
-    socket.once(secure ? 'secureConnect' : 'connect', () => connected.abort())
-  })
-  void limit(connected.signal)
 }
 
 async function collect(response: IncomingMessage, url: URL): Promise<Buffer> {

@@ -31,40 +31,32 @@ const list = (offered: readonly Offered[]): string => {
  * agent's first SPIFFE ID is taken once: SPIRE orders by registration entry ID, so a new entry may come first
  * at any time, and nobody wants to become somebody else by that. Of equal hints the first counts (Workload API 5.2.1).
  */
-export function createChoice(wanted: Wanted, warn: (code: string, message: string) => void): Choice {
+export function createChoice({ spiffeId, hint }: Wanted, warn: (code: string, message: string) => void): Choice {
   let chosen: string | undefined
-  const warned = new Set<string>()
-  const warnOnce = (code: string, message: string) => {
-    if (warned.has(message)) return
-    warned.add(message)
-    warn(code, message)
-  }
-  const wish = (): string => {
-    const wishes = [wanted.spiffeId === undefined ? '' : `spiffe_id ${wanted.spiffeId}`, wanted.hint === undefined ? '' : `hint ${JSON.stringify(wanted.hint)}`]
-    return wishes.filter(Boolean).join(' and ') || (chosen === undefined ? 'any identity' : `the identity ${chosen} chosen at first`)
-  }
+  const told = new Set<string>()
+  // undefined: any will do, or the hint decides.
+  const ours = () => spiffeId ?? (hint === undefined ? chosen : undefined)
+  const wish = [spiffeId && `spiffe_id ${spiffeId}`, hint !== undefined && `hint ${JSON.stringify(hint)}`].filter(Boolean).join(' and ')
   return {
     get spiffeId() {
-      return wanted.spiffeId ?? (wanted.hint === undefined ? chosen : undefined)
+      return ours()
     },
     pick(offered) {
-      const id = wanted.spiffeId ?? (wanted.hint === undefined ? chosen : undefined)
-      const found = offered.find((one) => (id === undefined || one.spiffe_id === id) && (wanted.hint === undefined || one.hint === wanted.hint))
-      if (found === undefined)
-        throw failure('identity_missing', `the agent does not offer ${wish()}; it offers ${offered.length === 0 ? 'none' : list(offered)}`)
-      const wished = wanted.spiffeId !== undefined || wanted.hint !== undefined
-      if (!wished && new Set(offered.map((one) => one.spiffe_id)).size > 1) {
-        if (chosen === undefined) {
-          warnOnce(
-            'several_identities',
-            `several identities match this process; ${found.spiffe_id} came first and stays chosen. Set spiffe_id to be sure. Offered: ${list(offered)}`,
-          )
-        } else if (offered[0]?.spiffe_id !== chosen) {
-          warnOnce(
-            'order_changed',
-            `${offered[0]?.spiffe_id} now comes first among the identities, but ${chosen} was chosen and stays. Set spiffe_id to choose another`,
-          )
-        }
+      const id = ours()
+      const found = offered.find((one) => (id === undefined || one.spiffe_id === id) && (hint === undefined || one.hint === hint))
+      if (found === undefined) {
+        const asked = wish || (chosen === undefined ? 'any identity' : `the identity ${chosen} chosen at first`)
+        throw failure('identity_missing', `the agent does not offer ${asked}; it offers ${offered.length === 0 ? 'none' : list(offered)}`)
+      }
+      const [first = '', ...others] = new Set(offered.map((one) => one.spiffe_id))
+      if (wish === '' && chosen === undefined && others.length > 0) {
+        warn(
+          'several_identities',
+          `several identities match this process; ${first} came first and stays chosen. Set spiffe_id to be sure. Offered: ${list(offered)}`,
+        )
+      } else if (wish === '' && chosen !== undefined && first !== chosen && !told.has(first)) {
+        told.add(first)
+        warn('order_changed', `${first} now comes first among the identities, but ${chosen} was chosen and stays. Set spiffe_id to choose another`)
       }
       chosen ??= found.spiffe_id
       return found

@@ -1,5 +1,6 @@
 // The command that would register this very process with SPIRE, for the message of whoever has no identity.
 import { readFileSync, realpathSync } from 'node:fs'
+import { decodePart } from '../spiffe/jwt-svid.ts'
 
 export interface ProcessFacts {
   readonly uid: number | undefined
@@ -13,49 +14,33 @@ export interface ProcessFacts {
 
 const serviceAccountFolder = '/var/run/secrets/kubernetes.io/serviceaccount'
 
-const readText = (path: string): string => {
+/** What is empty or cannot be read has a stand-in: this platform lacks the file, or an upgrade removed it under the running process. */
+const readOr = (otherwise: string, read: () => string): string => {
   try {
-    return readFileSync(path, 'utf8').trim()
+    return read() || otherwise
   } catch {
-    return ''
+    return otherwise
   }
 }
 
-/** The file may have been removed under the running process, by an upgrade. */
-function realPath(path: string): string {
-  try {
-    return realpathSync(path)
-  } catch {
-    return path
-  }
-}
-
-/** Looks at this process: what SPIRE's unix, systemd and k8s attestors would see. */
-export function inspectProcess(env: NodeJS.ProcessEnv = process.env): ProcessFacts {
-  return {
-    uid: process.getuid?.(),
-    executable: realPath(process.execPath),
-    cgroup: readText('/proc/self/cgroup'),
-    kubernetes:
-      env['KUBERNETES_SERVICE_HOST'] === undefined
-        ? undefined
-        : {
-            namespace: readText(`${serviceAccountFolder}/namespace`) || '<namespace>',
-            serviceAccount: serviceAccountOf(readText(`${serviceAccountFolder}/token`)),
-          },
-  }
-}
+const readText = (path: string): string => readFileSync(path, 'utf8').trim()
 
 /** The `sub` of a projected token is system:serviceaccount:NAMESPACE:NAME. */
-function serviceAccountOf(token: string): string {
-  try {
-    const claims: unknown = JSON.parse(Buffer.from(token.split('.')[1] ?? '', 'base64url').toString('utf8'))
-    const subject = typeof claims === 'object' && claims !== null && 'sub' in claims ? String(claims.sub) : ''
-    return subject.split(':')[3] ?? '<service account>'
-  } catch {
-    return '<service account>'
-  }
-}
+const serviceAccountOf = (token: string): string => String(decodePart(token.split('.')[1])['sub']).split(':')[3] ?? ''
+
+/** Looks at this process: what SPIRE's unix, systemd and k8s attestors would see. */
+export const inspectProcess = (env: NodeJS.ProcessEnv = process.env): ProcessFacts => ({
+  uid: process.getuid?.(),
+  executable: readOr(process.execPath, () => realpathSync(process.execPath)),
+  cgroup: readOr('', () => readText('/proc/self/cgroup')),
+  kubernetes:
+    env['KUBERNETES_SERVICE_HOST'] === undefined
+      ? undefined
+      : {
+          namespace: readOr('<namespace>', () => readText(`${serviceAccountFolder}/namespace`)),
+          serviceAccount: readOr('<service account>', () => serviceAccountOf(readText(`${serviceAccountFolder}/token`))),
+        },
+})
 
 const shellQuote = (word: string): string => (/^[\w/:.,@%+=-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`)
 
@@ -71,12 +56,7 @@ export function registrationCommand(facts: ProcessFacts, spiffeId: string | unde
     facts.kubernetes === undefined
       ? [...(unit === undefined ? [] : [`systemd:id:${unit}`]), ...(facts.uid === undefined ? [] : [`unix:uid:${facts.uid}`]), `unix:path:${facts.executable}`]
       : [`k8s:ns:${facts.kubernetes.namespace}`, `k8s:sa:${facts.kubernetes.serviceAccount}`, 'k8s:container-name:svidecar']
-  const words = [
-    '-parentID',
-    `spiffe://${trustDomain}/<agent>`,
-    '-spiffeID',
-    spiffeId ?? `spiffe://${trustDomain}/<workload>`,
-    ...selectors.flatMap((selector) => ['-selector', selector]),
-  ]
+  const parent = `spiffe://${trustDomain}/<agent>`
+  const words = ['-parentID', parent, '-spiffeID', spiffeId ?? `spiffe://${trustDomain}/<workload>`, ...selectors.flatMap((one) => ['-selector', one])]
   return `spire-server entry create ${words.map(shellQuote).join(' ')}`
 }

@@ -45,29 +45,12 @@ export function createIdentityCell<T>({ identity, stream, clock, emit }: StateOp
   let deniedSince: number | undefined
   const set = (state: IdentityState<T>) => cell.set(Object.freeze(state))
 
-  function failing(failure: Failure): void {
-    const { current } = cell
-    if (isOwn(failure)) {
-      if (current.failure !== undefined && isDenial(current.failure)) return
-    } else deniedSince = isDenial(failure) ? (deniedSince ?? clock.boot()) : undefined
-    if (current.status === 'ready' && deniedSince !== undefined && clock.boot() - deniedSince >= withdrawalGraceMs) {
-      emit({ type: 'identity.withdrawn', identity, stream, failure })
-      return set({ status: 'withdrawn', since: clock.now(), failure })
-    }
-    // What withdrew the identity remains the reason while the agent cannot be reached on top of it.
-    if (current.status === 'withdrawn' || same(current.failure, failure)) return
-    emit({ type: 'identity.failing', identity, stream, failure })
-    set({ ...current, failure })
-  }
-
-  return {
+  const own: IdentityCell<T> = {
     source: cell,
-    failing,
     ready(value, still) {
       const { current } = cell
-      const own = digest(value)
-      const fresh = known?.digest !== own
-      if (known === undefined || fresh) known = { value, digest: own }
+      const fresh = known?.digest !== digest(value)
+      if (known === undefined || fresh) known = { value, digest: digest(value) }
       deniedSince = undefined
       if (current.status === 'ready' && !fresh && same(current.failure, still)) return false
       if (still !== undefined) emit({ type: 'identity.failing', identity, stream, failure: still })
@@ -76,9 +59,23 @@ export function createIdentityCell<T>({ identity, stream, clock, emit }: StateOp
       set({ status: 'ready', value: known.value, since, ...(still === undefined ? {} : { failure: still }) })
       return fresh
     },
+    failing(failure) {
+      const { current } = cell
+      if (isOwn(failure)) {
+        if (current.failure !== undefined && isDenial(current.failure)) return
+      } else deniedSince = isDenial(failure) ? (deniedSince ?? clock.boot()) : undefined
+      if (current.status === 'ready' && deniedSince !== undefined && clock.boot() - deniedSince >= withdrawalGraceMs) {
+        emit({ type: 'identity.withdrawn', identity, stream, failure })
+        return set({ status: 'withdrawn', since: clock.now(), failure })
+      }
+      // What withdrew the identity remains the reason while the agent cannot be reached on top of it.
+      if (current.status === 'withdrawn' || same(current.failure, failure)) return
+      emit({ type: 'identity.failing', identity, stream, failure })
+      set({ ...current, failure })
+    },
     rejected(failure) {
       emit({ type: 'identity.rejected', identity, stream, failure })
-      failing(failure)
+      own.failing(failure)
     },
     ended(failure) {
       if (cell.current.status === 'withdrawn') return
@@ -86,4 +83,5 @@ export function createIdentityCell<T>({ identity, stream, clock, emit }: StateOp
       set({ status: 'waiting', since: clock.now(), failure })
     },
   }
+  return own
 }

@@ -24,122 +24,98 @@ export interface CertificateFacts {
 const keyUsages = ['digitalSignature', 'nonRepudiation', 'keyEncipherment', 'dataEncipherment', 'keyAgreement', 'keyCertSign', 'cRLSign'] as const
 export type KeyUsage = (typeof keyUsages)[number]
 
-const tagBoolean = 0x01
-const tagBitString = 0x03
-const tagOid = 0x06
-const tagSequence = 0x30
-const tagContext0 = 0xa0
-const tagContext3 = 0xa3
-const tagUri = 0x86
+/** Bytes that identify an element; `version`, `extensions` and `uri` are context-specific ones. */
+const tags = { boolean: 0x01, bitString: 0x03, oid: 0x06, sequence: 0x30, version: 0xa0, extensions: 0xa3, uri: 0x86 } as const
 
 /** Reads one element at `offset`. Throws RangeError on anything that is not definite-length DER within the buffer. */
 export function readElement(der: Buffer, offset: number): Element {
   const tag = der[offset]
   const first = der[offset + 1]
   if (tag === undefined || first === undefined) throw new RangeError('DER ends early')
-  let start = offset + 2
-  let length = first
-  if (first >= 0x80) {
-    const bytes = first & 0x7f
-    if (bytes === 0 || bytes > 4) throw new RangeError('DER length is indefinite or too large')
-    if (start + bytes > der.length) throw new RangeError('DER ends early')
-    length = der.readUIntBE(start, bytes)
-    start += bytes
-  }
-  const end = start + length
+  const lengthBytes = first < 0x80 ? 0 : first & 0x7f
+  if (first === 0x80 || lengthBytes > 4) throw new RangeError('DER length is indefinite or too large')
+  const start = offset + 2 + lengthBytes
+  if (start > der.length) throw new RangeError('DER ends early')
+  const end = start + (lengthBytes === 0 ? first : der.readUIntBE(offset + 2, lengthBytes))
   if (end > der.length) throw new RangeError('DER ends early')
   return { tag, content: der.subarray(start, end), end }
 }
 
-function children(der: Buffer): Element[] {
+/** The elements inside of another one; none in one that is absent. */
+function inside(element: Element | undefined): Element[] {
   const found: Element[] = []
-  for (let offset = 0; offset < der.length; ) {
-    const element = readElement(der, offset)
-    found.push(element)
-    offset = element.end
-  }
+  const der = element?.content ?? Buffer.alloc(0)
+  for (let offset = 0; offset < der.length; offset = found.at(-1)?.end ?? der.length) found.push(readElement(der, offset))
   return found
 }
 
-function oid(content: Buffer): string {
+/** The dotted form of an OBJECT IDENTIFIER; undefined for anything else. */
+function oid(element: Element | undefined): string | undefined {
+  if (element?.tag !== tags.oid) return undefined
   const arcs: number[] = []
   let value = 0
-  for (const byte of content) {
+  for (const byte of element.content) {
     value = value * 128 + (byte & 0x7f)
-    if (byte < 0x80) {
-      if (arcs.length === 0) arcs.push(Math.min(2, Math.floor(value / 40)), value - 40 * Math.min(2, Math.floor(value / 40)))
-      else arcs.push(value)
-      value = 0
-    }
+    if (byte >= 0x80) continue
+    arcs.push(value)
+    value = 0
   }
-  return arcs.join('.')
+  // The first two are in one: 40 times the first, which is 2 at most, and the second.
+  const [both = 0, ...rest] = arcs
+  const first = Math.min(2, Math.floor(both / 40))
+  return [first, both - 40 * first, ...rest].join('.')
 }
 
 /** The members of the sequence that an extension's value must be, and nothing behind it. */
-function members(value: Buffer): Element[] {
+function members(value: Buffer | undefined): Element[] {
+  if (value === undefined) return []
   const sequence = readElement(value, 0)
-  if (sequence.tag !== tagSequence || sequence.end !== value.length) throw new RangeError('an extension is not the list that it must be')
-  return children(sequence.content)
+  if (sequence.tag !== tags.sequence || sequence.end !== value.length) throw new RangeError('an extension is not the list that it must be')
+  return inside(sequence)
 }
 
 /** Reads the facts of one DER certificate. Throws RangeError when it is not one. */
 export function readCertificate(der: Buffer): CertificateFacts {
-  const certificate = readElement(der, 0)
-  const [tbs, algorithm] = children(certificate.content)
-  if (tbs === undefined || algorithm === undefined) throw new RangeError('not a certificate')
-  const fields = children(tbs.content)
-  const versioned = fields[0]?.tag === tagContext0
-  const version = versioned ? (children(fields[0]?.content ?? Buffer.alloc(0))[0]?.content[0] ?? 0) + 1 : 1
-  const subject = fields[versioned ? 5 : 4]
-  if (subject === undefined) throw new RangeError('not a certificate')
-  const extensions = fields.find((field) => field.tag === tagContext3)
-  const values = new Map<string, Buffer>()
-  for (const extension of extensions === undefined ? [] : children(children(extensions.content)[0]?.content ?? Buffer.alloc(0))) {
-    const parts = children(extension.content)
-    const name = parts[0]
-    const value = parts.at(-1)
-    if (name?.tag !== tagOid || value === undefined) continue
-    // Whoever reads the first and whoever reads the last would see two certificates (RFC 5280, section 4.2).
-    if (values.has(oid(name.content))) throw new RangeError('an extension comes twice')
-    values.set(oid(name.content), value.content)
-  }
+  const [tbs, algorithm] = inside(readElement(der, 0))
+  const fields = inside(tbs)
+  const version = fields[0]?.tag === tags.version ? fields[0] : undefined
+  const subject = fields[version === undefined ? 4 : 5]
+  const signatureAlgorithm = oid(inside(algorithm)[0])
+  if (subject === undefined || signatureAlgorithm === undefined) throw new RangeError('not a certificate')
+  const values = readExtensions(fields)
+  const names = inside(subject).flatMap(inside).map(inside)
+  const basicConstraints = members(values.get('2.5.29.19'))[0]
   return {
-    version,
+    version: version === undefined ? 1 : (inside(version)[0]?.content[0] ?? 0) + 1,
     subjectEmpty: subject.content.length === 0,
-    commonName: readCommonName(subject.content),
-    signatureAlgorithm: oid(children(algorithm.content)[0]?.content ?? Buffer.alloc(0)),
-    ca: readCa(values.get('2.5.29.19')),
+    commonName: names.find(([type]) => oid(type) === '2.5.4.3')?.[1]?.content.toString('utf8'),
+    signatureAlgorithm,
+    ca: basicConstraints?.tag === tags.boolean && basicConstraints.content[0] !== 0,
     keyUsage: readKeyUsage(values.get('2.5.29.15')),
-    uris: readUris(values.get('2.5.29.17')),
+    uris: members(values.get('2.5.29.17'))
+      .filter((name) => name.tag === tags.uri)
+      .map((name) => name.content.toString('latin1')),
   }
 }
 
-function readCommonName(subject: Buffer): string | undefined {
-  for (const set of children(subject)) {
-    for (const attribute of children(set.content)) {
-      const [type, value] = children(attribute.content)
-      if (type !== undefined && value !== undefined && oid(type.content) === '2.5.4.3') return value.content.toString('utf8')
-    }
+/** The values of the extensions, by their OIDs. */
+function readExtensions(fields: readonly Element[]): ReadonlyMap<string, Buffer> {
+  const values = new Map<string, Buffer>()
+  for (const extension of inside(inside(fields.find((field) => field.tag === tags.extensions))[0])) {
+    const parts = inside(extension)
+    const name = oid(parts[0])
+    const value = parts.at(-1)
+    if (name === undefined || value === undefined) continue
+    // Whoever reads the first and whoever reads the last would see two certificates (RFC 5280, section 4.2).
+    if (values.has(name)) throw new RangeError('an extension comes twice')
+    values.set(name, value.content)
   }
-  return undefined
-}
-
-function readCa(value: Buffer | undefined): boolean {
-  if (value === undefined) return false
-  const flag = members(value)[0]
-  return flag?.tag === tagBoolean && flag.content[0] !== 0
+  return values
 }
 
 function readKeyUsage(value: Buffer | undefined): ReadonlySet<KeyUsage> | undefined {
   if (value === undefined) return undefined
   const bits = readElement(value, 0)
-  if (bits.tag !== tagBitString || bits.end !== value.length) throw new RangeError('keyUsage is not a bit string')
+  if (bits.tag !== tags.bitString || bits.end !== value.length) throw new RangeError('keyUsage is not a bit string')
   return new Set(keyUsages.filter((_, index) => ((bits.content[1 + (index >> 3)] ?? 0) & (0x80 >> (index & 7))) !== 0))
-}
-
-function readUris(value: Buffer | undefined): string[] {
-  if (value === undefined) return []
-  return members(value)
-    .filter((name) => name.tag === tagUri)
-    .map((name) => name.content.toString('latin1'))
 }

@@ -23,7 +23,8 @@ export interface JwtSvidMessage {
 
 const algorithms = /^(RS|ES|PS)(256|384|512)$/
 
-const decode = (part: string | undefined): Record<string, unknown> => {
+/** The JSON object in one part of a compact JWS. Throws what JSON.parse throws, or an Error. */
+export const decodePart = (part: string | undefined): Record<string, unknown> => {
   const value: unknown = JSON.parse(Buffer.from(part ?? '', 'base64url').toString('utf8'))
   if (typeof value !== 'object' || value === null || Array.isArray(value)) throw new Error('a part of it is not a JSON object')
   return value as Record<string, unknown>
@@ -42,8 +43,8 @@ export function parseJwtSvid(message: JwtSvidMessage): JwtSvid {
   try {
     const parts = message.svid.split('.')
     if (parts.length !== 3) throw new Error('it is not a compact JWS')
-    const header = decode(parts[0])
-    const claims = decode(parts[1])
+    const header = decodePart(parts[0])
+    const claims = decodePart(parts[1])
     const algorithm = text(header['alg']) ?? ''
     if (!algorithms.test(algorithm)) throw new Error(`its algorithm ${JSON.stringify(algorithm.slice(0, 20))} is not allowed (JWT-SVID 2.1)`)
     if (header['typ'] !== undefined && header['typ'] !== 'JWT' && header['typ'] !== 'JOSE') throw new Error('its type is neither JWT nor JOSE (JWT-SVID 2.3)')
