@@ -1,5 +1,5 @@
 // The Workload API on the wire: the only file of the product that knows gRPC.
-import { type ChannelOptions, credentials, loadPackageDefinition, Metadata, type ServiceError } from '@grpc/grpc-js'
+import { type ChannelCredentials, type ChannelOptions, credentials, loadPackageDefinition, Metadata, type ServiceError } from '@grpc/grpc-js'
 import { fromJSON } from '@grpc/proto-loader'
 import protobuf from 'protobufjs'
 import { workloadProto } from '../../../proto/workload.ts'
@@ -25,16 +25,16 @@ export interface WorkloadApi {
 }
 
 type Method = 'FetchX509SVID' | 'FetchX509Bundles' | 'FetchJWTBundles' | 'FetchJWTSVID' | 'ValidateJWTSVID'
-type UnaryCall = { cancel(): void }
-type StreamCall = AsyncIterable<unknown> & { cancel(): void; on(event: 'error', ignore: () => void): void }
-type Invoke = (request: object, metadata: Metadata, callback?: (error: ServiceError | null, reply: unknown) => void) => StreamCall & UnaryCall
+type Call = AsyncIterable<unknown> & { cancel(): void; on(event: 'error', ignore: () => void): void }
+type Invoke = (request: object, metadata: Metadata, callback?: (error: ServiceError | null, reply: unknown) => void) => Call
+type Client = { close(): void; getChannel(): unknown } & Record<Method, Invoke>
+type Service = new (target: string, channel: ChannelCredentials, options: ChannelOptions) => Client
 interface Connecting {
   readonly subchannel?: { readonly connector?: { readonly session?: { destroy(): void } | null } }
 }
 interface Internals {
   readonly internalChannel?: { readonly subchannelPool?: { readonly pool?: Readonly<Record<string, readonly Connecting[]>> } }
 }
-type Client = { close(): void; getChannel(): unknown } & Record<Method, Invoke>
 
 const options: ChannelOptions = {
   // The channel's own backoff grows to two minutes. Each attempt is a new channel and ours is the only backoff.
@@ -49,18 +49,15 @@ const options: ChannelOptions = {
   'grpc.use_local_subchannel_pool': 1,
 }
 
-let Service: (new (target: string, channel: ReturnType<typeof credentials.createInsecure>, options: ChannelOptions) => Client) | undefined
+let loaded: Service | undefined
 
-function service(): NonNullable<typeof Service> {
-  if (Service === undefined) {
-    const { root } = protobuf.parse(workloadProto, { keepCase: true })
-    // The file's own import is not followed when it is parsed from text.
-    const struct = protobuf.common.get('google/protobuf/struct.proto')
-    if (struct?.nested != null) root.addJSON(struct.nested)
-    const definition = fromJSON(root.toJSON(), { keepCase: true, defaults: true, longs: Number })
-    Service = loadPackageDefinition(definition)['SpiffeWorkloadAPI'] as unknown as NonNullable<typeof Service>
-  }
-  return Service
+function loadService(): Service {
+  const { root } = protobuf.parse(workloadProto, { keepCase: true })
+  // The file's own import is not followed when it is parsed from text.
+  const struct = protobuf.common.get('google/protobuf/struct.proto')
+  if (struct?.nested != null) root.addJSON(struct.nested)
+  const definition = fromJSON(root.toJSON(), { keepCase: true, defaults: true, longs: Number })
+  return loadPackageDefinition(definition)['SpiffeWorkloadAPI'] as unknown as Service
 }
 
 function metadata(): Metadata {
@@ -82,12 +79,12 @@ function hangUp(client: Client): void {
 
 /** Dials `address` for each call. */
 export function createWorkloadApi(address: SocketAddress, clock: Clock): WorkloadApi {
-  const dial = () => new (service())(grpcTarget(address), credentials.createInsecure(), options)
+  const dial = () => new (loaded ??= loadService())(grpcTarget(address), credentials.createInsecure(), options)
 
   async function* stream<T>(method: Method, signal: AbortSignal): AsyncGenerator<T> {
     signal.throwIfAborted()
     const client = dial()
-    const call = client[method]({}, metadata()) as StreamCall
+    const call = client[method]({}, metadata())
     call.on('error', () => {}) // a cancelled call reports itself after nobody listens any more
     const abort = () => call.cancel()
     signal.addEventListener('abort', abort, { once: true })
@@ -109,7 +106,7 @@ export function createWorkloadApi(address: SocketAddress, clock: Clock): Workloa
     signal.throwIfAborted()
     const client = dial()
     const done = linked(signal)
-    let call: UnaryCall | undefined
+    let call: Call | undefined
     try {
       return await new Promise<T>((resolve, reject) => {
         call = client[method](request, metadata(), (error, reply) => (error === null ? resolve(reply as T) : reject(statusFailure(error, address))))
@@ -147,7 +144,6 @@ interface Struct {
   fields?: Record<string, Value>
 }
 interface Value {
-  kind?: 'nullValue' | 'numberValue' | 'stringValue' | 'boolValue' | 'structValue' | 'listValue'
   numberValue?: number
   stringValue?: string
   boolValue?: boolean
