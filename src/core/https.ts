@@ -75,8 +75,7 @@ export async function callHttps(call: Call, clock: Clock, signal: AbortSignal): 
       request.once('socket', (socket) => socket.once(secure ? 'secureConnect' : 'connect', connecting.stop))
       request.on('error', fail)
       request.once('response', (response) => {
-        const receivedAt = clock.now()
-        collect(response, url).then((content) => resolve(toReply(response, content, sentAt, receivedAt)), fail)
+        readReply(response, url, { sentAt, receivedAt: clock.now() }).then(resolve, fail)
       })
       request.end(body)
     })
@@ -86,7 +85,7 @@ export async function callHttps(call: Call, clock: Clock, signal: AbortSignal): 
   }
 }
 
-async function collect(response: IncomingMessage, url: URL): Promise<Buffer> {
+async function readReply(response: IncomingMessage, url: URL, when: Pick<Reply, 'sentAt' | 'receivedAt'>): Promise<Reply> {
   const chunks: Buffer[] = []
   let bytes = 0
   for await (const chunk of response as AsyncIterable<Buffer>) {
@@ -94,12 +93,7 @@ async function collect(response: IncomingMessage, url: URL): Promise<Buffer> {
     if (bytes > maxReplyBytes) throw failure('reply_invalid', `${url.host} answered with more than 1 MiB`)
     chunks.push(chunk)
   }
-  return Buffer.concat(chunks)
-}
-
-function toReply(response: IncomingMessage, body: Buffer, sentAt: number, receivedAt: number): Reply {
-  const headers: Record<string, string> = {}
-  for (const [name, value] of Object.entries(response.headers)) headers[name] = Array.isArray(value) ? value.join(', ') : (value ?? '')
+  const headers = Object.fromEntries(Object.entries(response.headers).map(([name, value]) => [name, [value ?? ''].flat().join(', ')]))
   const date = Date.parse(headers['date'] ?? '')
-  return { status: response.statusCode ?? 0, headers, body, date: Number.isNaN(date) ? undefined : date, sentAt, receivedAt }
+  return { status: response.statusCode ?? 0, headers, body: Buffer.concat(chunks), date: Number.isNaN(date) ? undefined : date, ...when }
 }

@@ -4,12 +4,17 @@ import type { Failure } from '../core/errors.ts'
 import type { Emit, Stream } from '../core/events.ts'
 import { createCell, type Source } from '../core/source.ts'
 import type { IdentityState } from './sources.ts'
+import type { WorkloadApi } from './workload-api/client.ts'
 
-export interface StateOptions {
+/** What the sources of one identity have in common. */
+export interface SourceOptions {
   readonly identity: string
-  readonly stream: Stream
+  readonly api: WorkloadApi
   readonly clock: Clock
+  readonly random: () => number
   readonly emit: Emit
+  /** Adds the remedy of this very process to "no identity issued". */
+  readonly explain: (failure: Failure) => Failure
 }
 
 export interface IdentityCell<T> {
@@ -39,7 +44,11 @@ const same = (a: Failure | undefined, b: Failure | undefined): boolean => a?.cod
  * Creates the state of one identity in one of its forms. `digest` is equal for equal values: SPIRE sends equal
  * content again and again, and with every change of another identity, and that must wake nobody.
  */
-export function createIdentityCell<T>({ identity, stream, clock, emit }: StateOptions, digest: (value: T) => string): IdentityCell<T> {
+export function createIdentityCell<T>(
+  { identity, clock, emit }: Pick<SourceOptions, 'identity' | 'clock' | 'emit'>,
+  stream: Stream,
+  digest: (value: T) => string,
+): IdentityCell<T> {
   const cell = createCell<IdentityState<T>>({ status: 'waiting', since: clock.now() })
   let known: { readonly value: T; readonly digest: string } | undefined
   let deniedSince: number | undefined

@@ -8,18 +8,8 @@ interface Element {
   readonly end: number
 }
 
-/** The part of X.509 extensions that SPIFFE has rules for (X509-SVID, section 4). */
-export interface CertificateFacts {
-  readonly subjectEmpty: boolean
-  readonly commonName: string | undefined
-  readonly ca: boolean
-  /** undefined: the extension is absent. */
-  readonly keyUsage: ReadonlySet<KeyUsage> | undefined
-  readonly uris: readonly string[]
-  readonly version: number
-  /** OID of the signature algorithm, dotted. */
-  readonly signatureAlgorithm: string
-}
+/** The part of X.509 extensions that SPIFFE has rules for (X509-SVID, section 4), and what AWS asks besides. */
+export type CertificateFacts = ReturnType<typeof readCertificate>
 
 const keyUsages = ['digitalSignature', 'nonRepudiation', 'keyEncipherment', 'dataEncipherment', 'keyAgreement', 'keyCertSign', 'cRLSign'] as const
 export type KeyUsage = (typeof keyUsages)[number]
@@ -75,7 +65,7 @@ function members(value: Buffer | undefined): Element[] {
 }
 
 /** Reads the facts of one DER certificate. Throws RangeError when it is not one. */
-export function readCertificate(der: Buffer): CertificateFacts {
+export function readCertificate(der: Buffer) {
   const [tbs, algorithm] = inside(readElement(der, 0))
   const fields = inside(tbs)
   const version = fields[0]?.tag === tags.version ? fields[0] : undefined
@@ -85,17 +75,19 @@ export function readCertificate(der: Buffer): CertificateFacts {
   const values = readExtensions(fields)
   const names = inside(subject).flatMap(inside).map(inside)
   const basicConstraints = members(values.get('2.5.29.19'))[0]
-  return {
+  return Object.freeze({
     version: version === undefined ? 1 : (inside(version)[0]?.content[0] ?? 0) + 1,
     subjectEmpty: subject.content.length === 0,
     commonName: names.find(([type]) => oid(type) === '2.5.4.3')?.[1]?.content.toString('utf8'),
+    /** OID, dotted. */
     signatureAlgorithm,
     ca: basicConstraints?.tag === tags.boolean && basicConstraints.content[0] !== 0,
+    /** undefined: the extension is absent. */
     keyUsage: readKeyUsage(values.get('2.5.29.15')),
     uris: members(values.get('2.5.29.17'))
       .filter((name) => name.tag === tags.uri)
       .map((name) => name.content.toString('latin1')),
-  }
+  })
 }
 
 /** The values of the extensions, by their OIDs. */

@@ -11,6 +11,7 @@ export interface JwtBundle {
 }
 
 const keyTypes = new Set(['RSA', 'EC'])
+const order = (a: string, b: string): number => Number(a > b) - Number(a < b)
 
 /**
  * Parses a JWKS of the Workload API. SPIRE's keys carry no `use` there; keys for other uses, of unknown types
@@ -26,20 +27,15 @@ export function parseJwtBundle(trustDomain: TrustDomain, jwks: Buffer): JwtBundl
   }
   const list = typeof document === 'object' && document !== null && 'keys' in document ? document.keys : undefined
   if (!Array.isArray(list)) throw invalid('it has no list of keys')
-  const usable = list.filter((key): key is Record<string, unknown> => {
+  const usable = list.filter((key): key is Record<string, unknown> & { kid: string } => {
     if (typeof key !== 'object' || key === null) return false
     const { kty, use, kid } = key as Record<string, unknown>
     return typeof kty === 'string' && keyTypes.has(kty) && (use === undefined || use === 'jwt-svid') && typeof kid === 'string' && kid !== ''
   })
+  const ordered = usable.map((key) => Object.fromEntries(Object.entries(key).sort(([a], [b]) => order(a, b))) as typeof key)
   // By ID and then by the whole text: two keys may share an ID.
-  const texts = usable.map((key) => JSON.stringify(Object.fromEntries(Object.entries(key).sort(([a], [b]) => (a < b ? -1 : 1)))))
-  const sorted = texts.toSorted().map((text) => JSON.parse(text) as Record<string, unknown>)
-  sorted.sort((a, b) => Number(String(a['kid']) > String(b['kid'])) - Number(String(a['kid']) < String(b['kid'])))
-  return Object.freeze({
-    trustDomain,
-    keys: new Map(sorted.map((key) => [String(key['kid']), Object.freeze(key)])),
-    canonical: JSON.stringify({ keys: sorted }),
-  })
+  const sorted = ordered.toSorted((a, b) => order(a.kid, b.kid) || order(JSON.stringify(a), JSON.stringify(b)))
+  return Object.freeze({ trustDomain, keys: new Map(sorted.map((key) => [key.kid, Object.freeze(key)])), canonical: JSON.stringify({ keys: sorted }) })
 }
 
 /** Parses a JWTBundlesResponse. Throws jwt_bundle_invalid, spiffe_id_invalid. */

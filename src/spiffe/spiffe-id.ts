@@ -7,33 +7,20 @@ export type SpiffeId = string & { readonly __spiffeId: true }
 export type TrustDomain = string & { readonly __trustDomain: true }
 
 const scheme = 'spiffe://'
-const trustDomainPattern = /^[a-z0-9._-]+$/
-const segmentPattern = /^[A-Za-z0-9._-]+$/
 
 // Bytes are scanned as they are: a WHATWG URL would lower-case, decode and collapse dots, and so accept
 // texts that the standard (2.1, 2.2) forbids.
 function problem(text: string): string | undefined {
   if (text === '') return 'it is empty'
   if (!text.startsWith(scheme)) return 'its scheme is missing or is not spiffe://'
-  const slash = text.indexOf('/', scheme.length)
-  const trustDomain = slash < 0 ? text.slice(scheme.length) : text.slice(scheme.length, slash)
-  return trustDomainProblem(trustDomain) ?? (slash < 0 ? undefined : pathProblem(text.slice(slash)))
-}
-
-function trustDomainProblem(name: string): string | undefined {
-  if (name === '') return 'its trust domain is missing'
-  if (name.length > 255) return 'its trust domain is longer than 255 bytes'
-  if (!trustDomainPattern.test(name)) return 'a trust domain has only lower-case letters, digits, dots, dashes and underscores'
-  return undefined
-}
-
-function pathProblem(path: string): string | undefined {
-  if (path.endsWith('/')) return 'its path ends with a slash'
-  for (const segment of path.slice(1).split('/')) {
-    if (segment === '') return 'its path has an empty segment'
-    if (segment === '.' || segment === '..') return 'its path has a dot segment'
-    if (!segmentPattern.test(segment)) return 'a path has only letters, digits, dots, dashes and underscores'
-  }
+  const [trustDomain = '', ...segments] = text.slice(scheme.length).split('/')
+  if (trustDomain === '') return 'its trust domain is missing'
+  if (trustDomain.length > 255) return 'its trust domain is longer than 255 bytes'
+  if (!/^[a-z0-9._-]+$/.test(trustDomain)) return 'a trust domain has only lower-case letters, digits, dots, dashes and underscores'
+  if (segments.at(-1) === '') return 'its path ends with a slash'
+  if (segments.includes('')) return 'its path has an empty segment'
+  if (segments.includes('.') || segments.includes('..')) return 'its path has a dot segment'
+  if (!segments.every((segment) => /^[A-Za-z0-9._-]+$/.test(segment))) return 'a path has only letters, digits, dots, dashes and underscores'
   return undefined
 }
 

@@ -97,15 +97,10 @@ describe('a listener that accepts and says nothing', () => {
     const api = connect(listener.address, clock)
     const controller = new AbortController()
     const failed: string[] = []
-    const kept = keepStream({
-      address: api.address,
-      open: api.x509Contexts,
-      clock,
-      random: Math.random,
-      take: () => {},
-      rejected: () => {},
-      failed: ({ code }) => failed.push(code),
-    })
+    const kept = keepStream(
+      { api, clock, random: Math.random },
+      { open: api.x509Contexts, take: () => {}, rejected: () => {}, failed: ({ code }) => failed.push(code) },
+    )
     const running = kept.run(controller.signal).catch(() => {})
     await eventually('it is dialled', () => listener.connections === 1)
     await clock.advance(9_999)

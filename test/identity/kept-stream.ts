@@ -21,21 +21,21 @@ const half = () => 0.5
 
 /** Messages are words; the word "bad" is refused. */
 export function keep(t: TestContext, { address = unixAddress, random = half }: { address?: SocketAddress; random?: () => number } = {}): Kept {
-  const { clock, start } = setup(t)
+  const { api, clock, start } = setup(t)
   const streams = createStreams<string>(clock)
   const [taken, failed, rejected]: [string[], Failure[], Failure[]] = [[], [], []]
-  const kept = keepStream<string>({
-    address,
-    open: streams.opener,
-    clock,
-    random,
-    take: (message) => {
-      if (message === 'bad') throw failure('x509_svid_invalid', message)
-      taken.push(message)
+  const kept = keepStream<string>(
+    { api: { ...api, address }, clock, random },
+    {
+      open: streams.opener,
+      take: (message) => {
+        if (message === 'bad') throw failure('x509_svid_invalid', message)
+        taken.push(message)
+      },
+      rejected: (problem) => rejected.push(problem),
+      failed: (problem) => failed.push(problem),
     },
-    rejected: (problem) => rejected.push(problem),
-    failed: (problem) => failed.push(problem),
-  })
+  )
   const { stop } = start(kept.run)
   t.after(() => assert.equal(streams.open.length, 0, 'streams left open'))
   return { clock, streams, taken, failed, rejected, replace: kept.replace, stop }

@@ -12,7 +12,7 @@ import { createFakeClock } from '../support/fake-clock.ts'
 function identity() {
   const clock = createFakeClock()
   const events: Event[] = []
-  const cell = createIdentityCell<string>({ identity: 'i', stream: 'x509', clock, emit: (event) => void events.push(event) }, (value) => value)
+  const cell = createIdentityCell<string>({ identity: 'i', clock, emit: (event) => void events.push(event) }, 'x509', (value) => value)
   return {
     clock,
     cell,

@@ -7,8 +7,8 @@ import type { TrustDomain } from '../../spiffe/spiffe-id.ts'
 import { digestOfBundles, type X509Bundle } from '../../spiffe/x509-bundle.ts'
 import { parseX509Bundles } from '../../spiffe/x509-context.ts'
 import type { IdentityState } from '../sources.ts'
-import { createIdentityCell } from '../state.ts'
-import { keepStream, type SourceOptions } from './stream.ts'
+import { createIdentityCell, type SourceOptions } from '../state.ts'
+import { keepStream } from './stream.ts'
 
 type Message = Readonly<Record<string, Buffer>>
 type Kind<B> = {
@@ -37,11 +37,9 @@ export const createJwtBundleSource = (options: SourceOptions): BundleSource<JwtB
   create(options, { stream: 'jwt_bundles', open: options.api.jwtBundles, parse: parseJwtBundles, digest: (bundle) => bundle.canonical })
 
 function create<B>(options: SourceOptions, { stream, open, parse, digest }: Kind<B>): BundleSource<B> {
-  const { identity, api, emit, explain } = options
-  const cell = createIdentityCell<ReadonlyMap<TrustDomain, B>>({ ...options, stream }, (bundles) => digestOfBundles(bundles, digest))
-  const { run } = keepStream({
-    ...options,
-    address: api.address,
+  const { identity, emit, explain } = options
+  const cell = createIdentityCell<ReadonlyMap<TrustDomain, B>>(options, stream, (bundles) => digestOfBundles(bundles, digest))
+  const { run } = keepStream(options, {
     open,
     take(message) {
       const bundles = parse(message)

@@ -60,11 +60,7 @@ function loadService(): Service {
   return loadPackageDefinition(definition)['SpiffeWorkloadAPI'] as unknown as Service
 }
 
-function metadata(): Metadata {
-  const data = new Metadata()
-  data.set('workload.spiffe.io', 'true')
-  return data
-}
+const metadata = () => Metadata.fromHttp2Headers({ 'workload.spiffe.io': 'true' })
 
 /**
  * Closes a client with its connection. grpc-js forgets one that still waits for the peer's HTTP/2 settings, so an

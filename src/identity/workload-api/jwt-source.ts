@@ -3,18 +3,12 @@ import { steady } from '../../core/backoff.ts'
 import { failure, toFailure } from '../../core/errors.ts'
 import type { Emit } from '../../core/events.ts'
 import { type Running, run, start, type Task } from '../../core/run.ts'
-import { createCell, nextWithin } from '../../core/source.ts'
+import { createCell, nextWithin, type Source } from '../../core/source.ts'
 import { parseJwtSvid } from '../../spiffe/jwt-svid.ts'
 import type { Choice } from '../choice.ts'
-import type { IdentityToken, JwtSource } from '../sources.ts'
-import { createIdentityCell, type IdentityCell } from '../state.ts'
-import { backoffFor, type SourceOptions } from './stream.ts'
-
-/** One audience that somebody watches, and its token's state. */
-interface Watched {
-  readonly audience: readonly string[]
-  readonly cell: IdentityCell<IdentityToken>
-}
+import type { IdentityState, IdentityToken, JwtSource } from '../sources.ts'
+import { createIdentityCell, type IdentityCell, type SourceOptions } from '../state.ts'
+import { backoffFor } from './stream.ts'
 
 /**
  * When to renew a watched token: at half of its life less up to a tenth, by iat and exp where there is an iat,
@@ -27,27 +21,28 @@ export function untilRenewal(token: IdentityToken, now: number, random: () => nu
   return Math.max(1_000, issuedAt + life * (0.5 - 0.1 * random()) - now)
 }
 
+/** One audience's token, and what keeps it fresh. */
+interface Watched {
+  readonly source: Source<IdentityState<IdentityToken>>
+  readonly run: Task
+}
+
 /** Creates the source. `run` keeps the watched tokens fresh; fetch() needs no task. */
 export function createJwtSource(options: SourceOptions & { readonly choice: Choice }): { source: JwtSource; run: Task } {
   const { identity, api, choice, clock, random, emit } = options
-  const createTokenCell = (told: Emit) => createIdentityCell<IdentityToken>({ identity, stream: 'jwt', clock, emit: told }, ({ compact }) => compact.reveal())
-  const watched = createCell<ReadonlyMap<string, Watched>>(new Map())
+  const createTokenCell = (told: Emit) => createIdentityCell<IdentityToken>({ identity, clock, emit: told }, 'jwt', ({ compact }) => compact.reveal())
   // The state of the identity in its JWT form, which the events report: apart from any one audience's.
   const state = createTokenCell(emit)
-
-  async function once(audience: readonly string[], signal: AbortSignal): Promise<IdentityToken> {
-    const svid = parseJwtSvid(choice.pick(await api.jwtSvids(audience, choice.spiffeId, signal)))
-    const missing = audience.find((one) => !svid.audience.includes(one))
-    if (missing !== undefined) throw failure('jwt_svid_invalid', `the agent's JWT-SVID of ${svid.subject} lacks the audience ${missing}`)
-    emit({ type: 'jwt.fetched', identity, spiffeId: svid.subject, audience: audience.join(' '), expiresAt: svid.expiresAt })
-    return svid
-  }
+  const watched = createCell<ReadonlyMap<string, Watched>>(new Map())
 
   /** Tries at the Workload API's pace until there is a token. Whoever watches is told each failure, and given no token that has ended. */
   async function persist(audience: readonly string[], signal: AbortSignal, watcher?: IdentityCell<IdentityToken>): Promise<IdentityToken> {
     for (let attempt = 0; ; attempt++) {
       try {
-        const token = await once(audience, signal)
+        const token = parseJwtSvid(choice.pick(await api.jwtSvids(audience, choice.spiffeId, signal)))
+        const missing = audience.find((one) => !token.audience.includes(one))
+        if (missing !== undefined) throw failure('jwt_svid_invalid', `the agent's JWT-SVID of ${token.subject} lacks the audience ${missing}`)
+        emit({ type: 'jwt.fetched', identity, spiffeId: token.subject, audience: audience.join(' '), expiresAt: token.expiresAt })
         if (watcher !== undefined && token.expiresAt <= clock.now())
           throw failure('jwt_svid_expired', `the agent gave a JWT-SVID of ${token.subject} that expired at ${new Date(token.expiresAt).toISOString()}`)
         state.ready(token)
@@ -63,25 +58,27 @@ export function createJwtSource(options: SourceOptions & { readonly choice: Choi
     }
   }
 
-  /** Keeps one audience's token fresh, for ever. */
-  async function renew({ audience, cell }: Watched, signal: AbortSignal): Promise<void> {
-    for (;;) {
-      const token = await persist(audience, signal, cell)
-      const now = clock.now()
-      // The agent renews a little before or after half of the life, when it is asked: then a twentieth later is soon enough.
-      const wait = cell.ready(token) ? untilRenewal(token, now, random) : Math.max(1_000, (token.expiresAt - (token.issuedAt ?? now)) / 20)
-      await clock.sleep(Math.min(wait, token.expiresAt - now), signal)
+  function keepFresh(audience: readonly string[]): Watched {
+    const cell = createTokenCell(() => {})
+    const renew: Task = async (signal) => {
+      for (;;) {
+        const token = await persist(audience, signal, cell)
+        const now = clock.now()
+        // The agent renews a little before or after half of the life, when it is asked: then a twentieth later is soon enough.
+        const wait = cell.ready(token) ? untilRenewal(token, now, random) : Math.max(1_000, (token.expiresAt - (token.issuedAt ?? now)) / 20)
+        await clock.sleep(Math.min(wait, token.expiresAt - now), signal)
+      }
     }
-  }
-
-  /** Gives a token up at its end, whatever the agent is doing meanwhile. */
-  async function expire({ audience, cell }: Watched, signal: AbortSignal): Promise<void> {
-    for (;;) {
-      const { current } = cell.source
-      const left = current.status === 'ready' ? current.value.expiresAt - clock.now() : Number.POSITIVE_INFINITY
-      if (left <= 0) cell.ended(failure('jwt_svid_expired', `the JWT-SVID for ${audience.join(' ')} expired and the agent gives no other`))
-      else await nextWithin(cell.source, current, left, clock, signal)
+    // A token is given up at its end, whatever the agent is doing meanwhile.
+    const expire: Task = async (signal) => {
+      for (;;) {
+        const { current } = cell.source
+        const left = current.status === 'ready' ? current.value.expiresAt - clock.now() : Number.POSITIVE_INFINITY
+        if (left <= 0) cell.ended(failure('jwt_svid_expired', `the JWT-SVID for ${audience.join(' ')} expired and the agent gives no other`))
+        else await nextWithin(cell.source, current, left, clock, signal)
+      }
     }
+    return { source: cell.source, run: (signal) => run([renew, expire], signal) }
   }
 
   return {
@@ -90,11 +87,9 @@ export function createJwtSource(options: SourceOptions & { readonly choice: Choi
       fetch: (audience, signal) => persist(audience, signal),
       watch(audience) {
         const key = JSON.stringify(audience.toSorted())
-        const known = watched.current.get(key)
-        if (known !== undefined) return known.cell.source
-        const cell = createTokenCell(() => {})
-        watched.set(new Map(watched.current).set(key, { audience, cell }))
-        return cell.source
+        const one = watched.current.get(key) ?? keepFresh(audience)
+        if (!watched.current.has(key)) watched.set(new Map(watched.current).set(key, one))
+        return one.source
       },
     },
     async run(signal) {
@@ -102,12 +97,7 @@ export function createJwtSource(options: SourceOptions & { readonly choice: Choi
       try {
         for (;;) {
           const { current } = watched
-          for (const one of current.values())
-            if (!keepers.has(one))
-              keepers.set(
-                one,
-                start((stop) => run([(end) => renew(one, end), (end) => expire(one, end)], stop)),
-              )
+          for (const one of current.values()) if (!keepers.has(one)) keepers.set(one, start(one.run))
           await watched.next(current, signal)
         }
       } finally {

@@ -1,25 +1,12 @@
 // Keeps one stream of the agent open for ever: dials again at the right pace, notices silence, replaces once.
 import { type Backoff, steady } from '../../core/backoff.ts'
-import type { Clock } from '../../core/clock.ts'
 import { type Failure, type FailureCode, failure, toFailure } from '../../core/errors.ts'
 import { linked, type Task } from '../../core/run.ts'
 import type { SocketAddress } from '../../spiffe/socket-address.ts'
-import type { StateOptions } from '../state.ts'
-import type { WorkloadApi } from './client.ts'
+import type { SourceOptions } from '../state.ts'
 
-/** What the sources of one identity have in common. */
-export interface SourceOptions extends Omit<StateOptions, 'stream'> {
-  readonly api: WorkloadApi
-  readonly random: () => number
-  /** Adds the remedy of this very process to "no identity issued". */
-  readonly explain: (failure: Failure) => Failure
-}
-
-export interface StreamOptions<M> {
-  readonly address: SocketAddress
+export interface StreamHandlers<M> {
   readonly open: (signal: AbortSignal) => AsyncIterable<M>
-  readonly clock: Clock
-  readonly random: () => number
   /** Takes a message; a Failure that it throws rejects this message and keeps the stream. */
   readonly take: (message: M) => void
   readonly rejected: (failure: Failure) => void
@@ -61,22 +48,34 @@ interface Outcome {
   readonly livedMs: number
 }
 
-type Opened = ReturnType<typeof linked> & { replacement?: Promise<Outcome> | undefined }
+interface Opened extends ReturnType<typeof linked> {
+  /** Reads the one that is to take its place. */
+  readonly succeed: () => Promise<Outcome>
+  successor?: Promise<Outcome> | undefined
+}
 
 /** Supervises one stream. There is never a second one beside it, but for the one replacement. */
-export function keepStream<M>({ address, open, clock, random, take, rejected, failed }: StreamOptions<M>): KeptStream {
+export function keepStream<M>(
+  { api, clock, random }: Pick<SourceOptions, 'api' | 'clock' | 'random'>,
+  { open, take, rejected, failed }: StreamHandlers<M>,
+): KeptStream {
+  const { address } = api
   let active: Opened | undefined
   let replacementFailed = false
-  let running: AbortSignal | undefined
 
-  /** Reads one stream to its end, and then the one that replaced it. Until its first message, `old` stays in its place. */
+  /** Reads one stream to its end, and then its successor. Until its own first message, the `old` one stays in its place. */
   async function read(signal: AbortSignal, old?: Opened): Promise<Outcome> {
-    const own: Opened = linked(signal)
+    const own: Opened = { ...linked(signal), succeed: () => read(signal, own) }
     const begun = clock.boot()
-    let [waiting, valid] = [old !== undefined, false]
+    let waiting = old !== undefined
+    let valid = false
     if (!waiting) active = own
     const silence = linked(own.signal)
-    reportSilence(silence.signal).catch(() => {})
+    const silent = failure('workload_api_silent', `the agent at ${address.text} took the call and has not answered for ${silentMs / 1000} s`)
+    clock.sleep(silentMs, silence.signal).then(
+      () => failed(silent),
+      () => {},
+    )
     try {
       for await (const message of open(own.signal)) {
         silence.stop()
@@ -97,9 +96,9 @@ export function keepStream<M>({ address, open, clock, random, take, rejected, fa
       signal.throwIfAborted()
       if (old !== undefined && waiting) {
         replacementFailed = true
-        old.replacement = undefined
+        old.successor = undefined
       }
-      return own.replacement ?? { failure: toFailure(error), valid, livedMs: clock.boot() - begun }
+      return own.successor ?? { failure: toFailure(error), valid, livedMs: clock.boot() - begun }
     } finally {
       silence.stop()
       own.stop()
@@ -107,17 +106,11 @@ export function keepStream<M>({ address, open, clock, random, take, rejected, fa
     }
   }
 
-  async function reportSilence(signal: AbortSignal): Promise<void> {
-    await clock.sleep(silentMs, signal)
-    failed(failure('workload_api_silent', `the agent at ${address.text} took the call and has not answered for ${silentMs / 1000} s`))
-  }
-
   return {
     get replacementFailed() {
       return replacementFailed
     },
     async run(signal) {
-      running = signal
       let attempt = 0
       for (;;) {
         const outcome = await read(signal)
@@ -128,10 +121,10 @@ export function keepStream<M>({ address, open, clock, random, take, rejected, fa
       }
     },
     replace() {
-      if (running === undefined || running.aborted || active === undefined || active.replacement !== undefined) return
+      if (active === undefined || active.successor !== undefined) return
       replacementFailed = false
-      active.replacement = read(running, active)
-      active.replacement.catch(() => {}) // only the end of the task rejects it
+      active.successor = active.succeed()
+      active.successor.catch(() => {}) // only the end of the task rejects it
     },
   }
 }

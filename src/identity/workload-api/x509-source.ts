@@ -7,8 +7,8 @@ import { parseX509Context, type X509Context } from '../../spiffe/x509-context.ts
 import { type X509Svid, x509Facts } from '../../spiffe/x509-svid.ts'
 import type { Choice } from '../choice.ts'
 import type { X509Identity, X509Source } from '../sources.ts'
-import { createIdentityCell } from '../state.ts'
-import { keepStream, type SourceOptions } from './stream.ts'
+import { createIdentityCell, type SourceOptions } from '../state.ts'
+import { keepStream } from './stream.ts'
 
 const coalesceMs = 250
 const shareReplaceStream = 0.4
@@ -21,7 +21,7 @@ const digestOf = ({ svid, bundles }: X509Identity): string =>
 /** Creates the source and the task that feeds it; one FetchX509SVID stream in all. */
 export function createX509Source(options: SourceOptions & { readonly choice: Choice }): { source: X509Source; run: Task } {
   const { identity, api, choice, clock, emit } = options
-  const cell = createIdentityCell<X509Identity>({ ...options, stream: 'x509' }, digestOf)
+  const cell = createIdentityCell<X509Identity>(options, 'x509', digestOf)
   const pending = createCell<X509Context | undefined>(undefined)
   let appliedAt = Number.NEGATIVE_INFINITY
   let announced = ''
@@ -45,9 +45,7 @@ export function createX509Source(options: SourceOptions & { readonly choice: Cho
     }
   }
 
-  const stream = keepStream({
-    ...options,
-    address: api.address,
+  const stream = keepStream(options, {
     open: api.x509Contexts,
     take(message) {
       pending.set(parseX509Context(message))
@@ -87,20 +85,20 @@ export function createX509Source(options: SourceOptions & { readonly choice: Cho
         continue
       }
       const { svid } = state.value
-      const left = svid.notAfter - clock.now()
+      const now = clock.now()
       const leaf = svid.leaf.fingerprint256
-      if (left <= shareReplaceStream * lifeOf(svid)) {
+      if (now >= whenLeft(svid, shareReplaceStream)) {
         if (warned !== leaf)
           emit({
             type: 'identity.warning',
             identity,
             code: 'x509_rotation_late',
-            message: `${svid.spiffeId} should have been rotated: ${Math.round(left / 1000)} s of its life are left. Asking the agent again on a new stream`,
+            message: `${svid.spiffeId} should have been rotated: ${Math.round((svid.notAfter - now) / 1000)} s of its life are left. Asking the agent again on a new stream`,
           })
         if (warned !== leaf || stream.replacementFailed) stream.replace()
         warned = leaf
       }
-      const late = lateness(svid, clock.now())
+      const late = lateness(svid, now)
       // Told once, and again when something else has covered it and gone: an agent that is away is one story, not two in turns.
       if (late !== undefined && (state.failure === undefined || told !== leaf + late.code)) {
         told = leaf + late.code
@@ -109,26 +107,22 @@ export function createX509Source(options: SourceOptions & { readonly choice: Cho
       // A chosen identity that is missing from a message that stays the last one: nothing else would end the grace.
       const missing = state.failure?.code === 'identity_missing'
       if (missing) cell.failing(state.failure)
-      await nextWithin(cell.source, cell.source.current, missing ? missingCheckMs : untilNextMark(left, svid), clock, signal)
+      // A minute at most, because somebody may set the wall clock meanwhile.
+      const next = [shareReplaceStream, shareUnhealthy, 0].map((share) => whenLeft(svid, share) - now).find((ms) => ms > 0) ?? 60_000
+      await nextWithin(cell.source, cell.source.current, missing ? missingCheckMs : Math.min(60_000, next + 1), clock, signal)
     }
   }
 
   return { source: cell.source, run: (signal) => run([stream.run, coalesce, watch], signal) }
 }
 
-const lifeOf = ({ notBefore, notAfter }: X509Svid): number => notAfter - notBefore
+/** When only this share of an SVID's life is left, by the wall clock. */
+const whenLeft = ({ notBefore, notAfter }: X509Svid, share: number): number => notAfter - share * (notAfter - notBefore)
 
 /** What the dates of an SVID in hand are a reason to complain of. */
 function lateness(svid: X509Svid, now: number): Failure | undefined {
-  const left = svid.notAfter - now
   const end = new Date(svid.notAfter).toISOString()
-  if (left <= 0) return failure('x509_svid_expired', `the X.509-SVID ${svid.spiffeId} expired at ${end} by this machine's clock`)
-  if (left <= shareUnhealthy * lifeOf(svid)) return failure('x509_rotation_late', `the X.509-SVID ${svid.spiffeId} ends at ${end} and has not been rotated`)
+  if (now >= svid.notAfter) return failure('x509_svid_expired', `the X.509-SVID ${svid.spiffeId} expired at ${end} by this machine's clock`)
+  if (now >= whenLeft(svid, shareUnhealthy)) return failure('x509_rotation_late', `the X.509-SVID ${svid.spiffeId} ends at ${end} and has not been rotated`)
   return undefined
-}
-
-/** Milliseconds until the next of 40 %, 10 % and the end; a minute at most, because somebody may set the wall clock meanwhile. */
-function untilNextMark(left: number, svid: X509Svid): number {
-  const marks = [shareReplaceStream, shareUnhealthy, 0].map((share) => left - share * lifeOf(svid)).filter((ms) => ms > 0)
-  return Math.min(60_000, ...marks.map((ms) => ms + 1))
 }
