@@ -1,13 +1,8 @@
 // When to refresh and how long to wait after a failure: pure functions of now. The store only asks.
+import type { Credentials } from '../aws/credentials.ts'
 import { type Backoff, fullJitter } from '../core/backoff.ts'
 import type { Failure } from '../core/errors.ts'
 import { yields } from '../core/failures.ts'
-
-export interface Life {
-  /** Boot clock, milliseconds. */
-  readonly obtainedAt: number
-  readonly deadline: number
-}
 
 const transient: Backoff = { baseMs: 1_000, capMs: 60_000 }
 const refused: Backoff = { baseMs: 30_000, capMs: 300_000 }
@@ -18,10 +13,8 @@ const patience = 3
  * The instant, by the boot clock, at which a refresh starts: half of the life, less up to a tenth. A one-hour
  * session is renewed with 30 to 36 minutes left, above the widest window of any SDK (botocore's 25).
  */
-export const refreshAt = ({ obtainedAt, deadline }: Life, random: () => number): number => obtainedAt + (deadline - obtainedAt) * (0.5 - 0.1 * random())
-
-/** Whether credentials may still be given out. */
-export const isAlive = ({ deadline }: { readonly deadline: number }, bootNow: number): boolean => bootNow < deadline
+export const refreshAt = ({ obtainedAt, deadline }: Pick<Credentials, 'obtainedAt' | 'deadline'>, random: () => number): number =>
+  obtainedAt + (deadline - obtainedAt) * (0.5 - 0.1 * random())
 
 /**
  * Milliseconds to wait after the `attempt`-th failure in a row (0 for the first); Infinity when only a change

@@ -6,7 +6,7 @@ import type { Emit, ProfileFacts } from '../core/events.ts'
 import { run, type Task } from '../core/run.ts'
 import { createCell, nextWithin, type Source } from '../core/source.ts'
 import type { Exchange } from '../exchange/exchange.ts'
-import { isAlive, refreshAt, retryDelay } from './refresh-policy.ts'
+import { refreshAt, retryDelay } from './refresh-policy.ts'
 
 /**
  * Moved by: success → fresh; refreshAt → stale (still usable); the deadline → expired; drop() → empty. A failure
@@ -39,15 +39,17 @@ export interface Store {
 
 /** What may be given out at this instant, or undefined. */
 export const usable = (state: CredentialState, bootNow: number): Credentials | undefined =>
-  'credentials' in state && isAlive(state.credentials, bootNow) ? state.credentials : undefined
+  'credentials' in state && bootNow < state.credentials.deadline ? state.credentials : undefined
 
 /** Creates a store; run() is its only writer but for drop(). */
 export function createStore(options: StoreOptions): Store {
   const { profile, method, exchange, clock, random, emit } = options
   const state = createCell<CredentialState>({ status: 'empty', since: clock.now() })
-  // What a wait between attempts ends for besides its time; `finished` counts the attempts made.
-  const asked = createCell({ refreshes: 0, nudges: 0 })
+  // Counts what a wait between attempts ends for besides its time; `finished` counts the attempts made.
+  const asked = createCell(0)
   const finished = createCell(0)
+  const ask = () => asked.set(asked.current + 1)
+  let nudged = false
   const set = (next: CredentialState) => state.set(Object.freeze(next))
   let attempts = 0
   // Why the credentials were dropped last: what an exchange that was under way then brings is dropped, too.
@@ -89,18 +91,12 @@ export function createStore(options: StoreOptions): Store {
 
   const refresher: Task = async (signal) => {
     for (;;) {
-      const before = asked.current
+      nudged = false
       const delay = await attempt(signal)
       finished.set(finished.current + 1)
-      const good = state.current.status === 'fresh'
       // A refresh that was asked for during the attempt was answered by it; an identity that changed during a
       // failed one was not.
-      let seen = good || asked.current.nudges === before.nudges ? asked.current : before
-      for (const due = clock.boot() + delay; clock.boot() < due; ) {
-        const next = await nextWithin(asked, seen, due - clock.boot(), clock, signal)
-        if (next.refreshes !== seen.refreshes || (next.nudges !== seen.nudges && !good)) break
-        seen = next
-      }
+      if (!nudged || state.current.status === 'fresh') await nextWithin(asked, asked.current, delay, clock, signal)
       if (state.current.status === 'fresh' && clock.boot() >= state.current.refreshAt) {
         emit({ type: 'credentials.stale', profile })
         set({ status: 'stale', credentials: state.current.credentials, since: clock.now() })
@@ -112,7 +108,7 @@ export function createStore(options: StoreOptions): Store {
     for (;;) {
       const { current } = state
       if (!('credentials' in current)) await state.next(current, signal)
-      else if (isAlive(current.credentials, clock.boot())) await nextWithin(state, current, current.credentials.deadline - clock.boot(), clock, signal)
+      else if (usable(current, clock.boot())) await nextWithin(state, current, current.credentials.deadline - clock.boot(), clock, signal)
       else {
         emit({ type: 'credentials.expired', profile })
         set({ status: 'expired', since: clock.now(), ...(current.failure === undefined ? {} : { failure: current.failure }) })
@@ -123,10 +119,14 @@ export function createStore(options: StoreOptions): Store {
   return {
     state,
     run: (signal) => run([refresher, expirer], signal),
-    nudge: () => asked.set({ ...asked.current, nudges: asked.current.nudges + 1 }),
+    nudge() {
+      if (state.current.status === 'fresh') return
+      nudged = true
+      ask()
+    },
     async refresh(signal) {
       const before = finished.current
-      asked.set({ ...asked.current, refreshes: asked.current.refreshes + 1 })
+      ask()
       await finished.next(before, signal)
       return state.current
     },
@@ -134,7 +134,7 @@ export function createStore(options: StoreOptions): Store {
       dropReason = failure
       emit({ type: 'credentials.dropped', profile, failure })
       set({ status: 'empty', since: clock.now(), failure })
-      asked.set({ ...asked.current, refreshes: asked.current.refreshes + 1 })
+      ask()
     },
   }
 }

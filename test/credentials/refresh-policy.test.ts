@@ -2,9 +2,11 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
+import type { Credentials } from '../../src/aws/credentials.ts'
 import { type FailureCode, failure } from '../../src/core/errors.ts'
 import { failures } from '../../src/core/failures.ts'
-import { isAlive, refreshAt, retryDelay } from '../../src/credentials/refresh-policy.ts'
+import { refreshAt, retryDelay } from '../../src/credentials/refresh-policy.ts'
+import { type CredentialState, usable } from '../../src/credentials/store.ts'
 
 const unit = fc.double({ min: 0, max: 0.999_999, noNaN: true })
 const codes = Object.keys(failures) as FailureCode[]
@@ -25,8 +27,10 @@ test('a session of an hour always shows at least 25 minutes while AWS answers', 
 })
 
 test('credentials are alive to their deadline and not a millisecond longer', () => {
-  assert.ok(isAlive({ deadline: 100 }, 99))
-  assert.ok(!isAlive({ deadline: 100 }, 100))
+  const credentials = { deadline: 100 } as Credentials
+  const state: CredentialState = { status: 'stale', credentials, since: 0 }
+  assert.equal(usable(state, 99), credentials)
+  assert.equal(usable(state, 100), undefined)
 })
 
 test('no failure is retried in a tight loop, none later than its kind allows', () => {

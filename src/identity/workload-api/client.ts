@@ -13,16 +13,7 @@ import { statusFailure, unaryDeadline } from './status.ts'
 type Bundles = Readonly<Record<string, Buffer>>
 
 /** One agent's Workload API. Every call dials anew; streams end with the signal, or throw a Failure. */
-export interface WorkloadApi {
-  readonly address: SocketAddress
-  x509Contexts(signal: AbortSignal): AsyncGenerator<X509ContextMessage>
-  x509Bundles(signal: AbortSignal): AsyncGenerator<Bundles>
-  jwtBundles(signal: AbortSignal): AsyncGenerator<Bundles>
-  /** All tokens for an audience, or the one of `spiffeId`. SPIRE may take 30 s to sign; this waits 35. */
-  jwtSvids(audience: readonly string[], spiffeId: string | undefined, signal: AbortSignal): Promise<readonly JwtSvidMessage[]>
-  /** Has the agent check a token; returns the SPIFFE ID and the claims. */
-  validateJwtSvid(audience: string, token: string, signal: AbortSignal): Promise<{ spiffeId: string; claims: Record<string, unknown> }>
-}
+export type WorkloadApi = ReturnType<typeof createWorkloadApi>
 
 type Method = 'FetchX509SVID' | 'FetchX509Bundles' | 'FetchJWTBundles' | 'FetchJWTSVID' | 'ValidateJWTSVID'
 type Call = AsyncIterable<unknown> & { cancel(): void; on(event: 'error', ignore: () => void): void }
@@ -74,7 +65,7 @@ function hangUp(client: Client): void {
 }
 
 /** Dials `address` for each call. */
-export function createWorkloadApi(address: SocketAddress, clock: Clock): WorkloadApi {
+export function createWorkloadApi(address: SocketAddress, clock: Clock) {
   const dial = () => new (loaded ??= loadService())(grpcTarget(address), credentials.createInsecure(), options)
 
   async function* stream<T>(method: Method, signal: AbortSignal): AsyncGenerator<T> {
@@ -121,14 +112,16 @@ export function createWorkloadApi(address: SocketAddress, clock: Clock): Workloa
 
   return {
     address,
-    x509Contexts: (signal) => stream('FetchX509SVID', signal),
-    x509Bundles: (signal) => bundles('FetchX509Bundles', signal),
-    jwtBundles: (signal) => bundles('FetchJWTBundles', signal),
-    async jwtSvids(audience, spiffeId, signal) {
-      const reply = await unary<{ svids: JwtSvidMessage[] }>('FetchJWTSVID', { audience, spiffe_id: spiffeId ?? '' }, signal)
+    x509Contexts: (signal: AbortSignal) => stream<X509ContextMessage>('FetchX509SVID', signal),
+    x509Bundles: (signal: AbortSignal) => bundles('FetchX509Bundles', signal),
+    jwtBundles: (signal: AbortSignal) => bundles('FetchJWTBundles', signal),
+    /** All tokens for an audience, or the one of `spiffeId`. SPIRE may take 30 s to sign; this waits 35. */
+    async jwtSvids(audience: readonly string[], spiffeId: string | undefined, signal: AbortSignal) {
+      const reply = await unary<{ svids: readonly JwtSvidMessage[] }>('FetchJWTSVID', { audience, spiffe_id: spiffeId ?? '' }, signal)
       return reply.svids
     },
-    async validateJwtSvid(audience, token, signal) {
+    /** Has the agent check a token; returns the SPIFFE ID and the claims. */
+    async validateJwtSvid(audience: string, token: string, signal: AbortSignal) {
       const reply = await unary<{ spiffe_id: string; claims: Struct | null }>('ValidateJWTSVID', { audience, svid: token }, signal)
       return { spiffeId: reply.spiffe_id, claims: fromStruct(reply.claims) }
     },

@@ -36,30 +36,27 @@ export function statusFailure(error: unknown, address: SocketAddress): Failure {
   }
 }
 
+// What the system says of a connection: why, and what to do where the table of failures does not know better.
+type ConnectError = readonly [why: string, remedy?: string]
+const forbidden: ConnectError = ['permission denied', "Let this process's user or group open the socket and enter its directory."]
+const connectErrors: Readonly<Record<string, ConnectError>> = {
+  ENOENT: ['no such file'],
+  ECONNREFUSED: ['connection refused', 'Is the agent running? One that crashed leaves its socket behind.'],
+  EACCES: forbidden,
+  EPERM: forbidden,
+  ENOTSOCK: ['the file is not a socket'],
+  EHOSTUNREACH: ['no route or no answer'],
+  ENETUNREACH: ['no route or no answer'],
+  ETIMEDOUT: ['no route or no answer'],
+}
+
 function connectionFailure(details: string, address: SocketAddress): Failure {
-  const unreachable = (why: string, remedy?: string) =>
-    failure('workload_api_unreachable', `cannot connect to the Workload API at ${address.text}: ${why}`, { remedy })
   // grpc-js keeps the system's error as text only; a path may contain the name of one.
-  switch (/\bconnect (E[A-Z]+)\b/.exec(details)?.[1]) {
-    case 'ENOENT':
-      return unreachable('no such file')
-    case 'ECONNREFUSED':
-      return unreachable('connection refused', 'Is the agent running? One that crashed leaves its socket behind.')
-    case 'EACCES':
-    case 'EPERM':
-      return unreachable(
-        `permission denied${address.kind === 'unix' ? ` (${rights(address.path)})` : ''}`,
-        "Let this process's user or group open the socket and enter its directory.",
-      )
-    case 'ENOTSOCK':
-      return unreachable('the file is not a socket')
-    case 'EHOSTUNREACH':
-    case 'ENETUNREACH':
-    case 'ETIMEDOUT':
-      return unreachable('no route or no answer')
-    default:
-  }
-  return failure('workload_api_unavailable', `the agent at ${address.text} cannot serve: ${details}`)
+  const known = connectErrors[/\bconnect (E[A-Z]+)\b/.exec(details)?.[1] ?? '']
+  if (known === undefined) return failure('workload_api_unavailable', `the agent at ${address.text} cannot serve: ${details}`)
+  const [why, remedy] = known
+  const seen = known === forbidden && address.kind === 'unix' ? ` (${rights(address.path)})` : ''
+  return failure('workload_api_unreachable', `cannot connect to the Workload API at ${address.text}: ${why}${seen}`, { remedy })
 }
 
 /** Mode and owner of the socket and its directory, as far as they can be seen. */

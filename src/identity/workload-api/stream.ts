@@ -1,7 +1,7 @@
 // Keeps one stream of the agent open for ever: dials again at the right pace, notices silence, replaces once.
 import { type Backoff, steady } from '../../core/backoff.ts'
 import { type Failure, type FailureCode, failure, toFailure } from '../../core/errors.ts'
-import { linked, type Task } from '../../core/run.ts'
+import { linked } from '../../core/run.ts'
 import type { SocketAddress } from '../../spiffe/socket-address.ts'
 import type { SourceOptions } from '../state.ts'
 
@@ -12,14 +12,6 @@ export interface StreamHandlers<M> {
   readonly rejected: (failure: Failure) => void
   /** The stream could not be opened, has ended, or is open and silent. */
   readonly failed: (failure: Failure) => void
-}
-
-export interface KeptStream {
-  readonly run: Task
-  /** Opens a second stream; with its first message it takes the place of the open one. Once until then. */
-  replace(): void
-  /** The last replacement ended before it had a message. */
-  readonly replacementFailed: boolean
 }
 
 const silentMs = 10_000
@@ -55,10 +47,7 @@ interface Opened extends ReturnType<typeof linked> {
 }
 
 /** Supervises one stream. There is never a second one beside it, but for the one replacement. */
-export function keepStream<M>(
-  { api, clock, random }: Pick<SourceOptions, 'api' | 'clock' | 'random'>,
-  { open, take, rejected, failed }: StreamHandlers<M>,
-): KeptStream {
+export function keepStream<M>({ api, clock, random }: Pick<SourceOptions, 'api' | 'clock' | 'random'>, { open, take, rejected, failed }: StreamHandlers<M>) {
   const { address } = api
   let active: Opened | undefined
   let replacementFailed = false
@@ -107,10 +96,7 @@ export function keepStream<M>(
   }
 
   return {
-    get replacementFailed() {
-      return replacementFailed
-    },
-    async run(signal) {
+    async run(signal: AbortSignal) {
       let attempt = 0
       for (;;) {
         const outcome = await read(signal)
@@ -120,11 +106,16 @@ export function keepStream<M>(
         await clock.sleep(steady(backoffFor(outcome.failure, address), attempt++, random), signal)
       }
     },
+    /** Opens a second stream; with its first message it takes the place of the open one. Once until then. */
     replace() {
       if (active === undefined || active.successor !== undefined) return
       replacementFailed = false
       active.successor = active.succeed()
       active.successor.catch(() => {}) // only the end of the task rejects it
+    },
+    /** The last replacement ended before it had a message. */
+    get replacementFailed() {
+      return replacementFailed
     },
   }
 }
