@@ -1,9 +1,10 @@
 // The Workload API on the wire: the only file of the product that knows gRPC.
-import { type ChannelCredentials, type ChannelOptions, credentials, loadPackageDefinition, Metadata, type ServiceError } from '@grpc/grpc-js'
+import { type ChannelOptions, Client, credentials, Metadata, type MethodDefinition } from '@grpc/grpc-js'
 import { fromJSON } from '@grpc/proto-loader'
 import protobuf from 'protobufjs'
 import { workloadProto } from '../../../proto/workload.ts'
 import type { Clock } from '../../core/clock.ts'
+import { failure } from '../../core/errors.ts'
 import { linked } from '../../core/run.ts'
 import type { JwtSvidMessage } from '../../spiffe/jwt-svid.ts'
 import { grpcTarget, type SocketAddress } from '../../spiffe/socket-address.ts'
@@ -16,10 +17,7 @@ type Bundles = Readonly<Record<string, Buffer>>
 export type WorkloadApi = ReturnType<typeof createWorkloadApi>
 
 type Method = 'FetchX509SVID' | 'FetchX509Bundles' | 'FetchJWTBundles' | 'FetchJWTSVID' | 'ValidateJWTSVID'
-type Call = AsyncIterable<unknown> & { cancel(): void; on(event: 'error', ignore: () => void): void }
-type Invoke = (request: object, metadata: Metadata, callback?: (error: ServiceError | null, reply: unknown) => void) => Call
-type Client = { close(): void; getChannel(): unknown } & Record<Method, Invoke>
-type Service = new (target: string, channel: ChannelCredentials, options: ChannelOptions) => Client
+type Methods = Readonly<Record<Method, MethodDefinition<object, unknown>>>
 interface Connecting {
   readonly subchannel?: { readonly connector?: { readonly session?: { destroy(): void } | null } }
 }
@@ -40,15 +38,14 @@ const options: ChannelOptions = {
   'grpc.use_local_subchannel_pool': 1,
 }
 
-let loaded: Service | undefined
+let methods: Methods | undefined
 
-function loadService(): Service {
+function loadMethods(): Methods {
   const { root } = protobuf.parse(workloadProto, { keepCase: true })
   // The file's own import is not followed when it is parsed from text.
   const struct = protobuf.common.get('google/protobuf/struct.proto')
   if (struct?.nested != null) root.addJSON(struct.nested)
-  const definition = fromJSON(root.toJSON(), { keepCase: true, defaults: true, longs: Number })
-  return loadPackageDefinition(definition)['SpiffeWorkloadAPI'] as unknown as Service
+  return fromJSON(root.toJSON(), { keepCase: true, defaults: true, longs: Number })['SpiffeWorkloadAPI'] as unknown as Methods
 }
 
 const metadata = () => Metadata.fromHttp2Headers({ 'workload.spiffe.io': 'true' })
@@ -66,12 +63,12 @@ function hangUp(client: Client): void {
 
 /** Dials `address` for each call. */
 export function createWorkloadApi(address: SocketAddress, clock: Clock) {
-  const dial = () => new (loaded ??= loadService())(grpcTarget(address), credentials.createInsecure(), options)
-
-  async function* stream<T>(method: Method, signal: AbortSignal): AsyncGenerator<T> {
+  async function* stream<T>(method: Method, request: object, signal: AbortSignal): AsyncGenerator<T> {
     signal.throwIfAborted()
-    const client = dial()
-    const call = client[method]({}, metadata())
+    methods ??= loadMethods()
+    const { path, requestSerialize, responseDeserialize } = methods[method]
+    const client = new Client(grpcTarget(address), credentials.createInsecure(), options)
+    const call = client.makeServerStreamRequest(path, requestSerialize, responseDeserialize, request, metadata())
     call.on('error', () => {}) // a cancelled call reports itself after nobody listens any more
     const abort = () => call.cancel()
     signal.addEventListener('abort', abort, { once: true })
@@ -89,30 +86,28 @@ export function createWorkloadApi(address: SocketAddress, clock: Clock) {
     }
   }
 
+  /** On the wire a unary call is a stream of one message. */
   async function unary<T>(method: Method, request: object, signal: AbortSignal): Promise<T> {
-    signal.throwIfAborted()
-    const client = dial()
     const done = linked(signal)
-    let call: Call | undefined
+    const read = async () => {
+      const replies = await Array.fromAsync(stream<T>(method, request, done.signal))
+      if (replies[0] === undefined) throw failure('workload_api_unavailable', `the agent at ${address.text} ended a call without an answer`)
+      return replies[0]
+    }
     try {
-      return await new Promise<T>((resolve, reject) => {
-        call = client[method](request, metadata(), (error, reply) => (error === null ? resolve(reply as T) : reject(statusFailure(error, address))))
-        unaryDeadline(address, clock, done.signal).catch(reject)
-      })
+      return await Promise.race([read(), unaryDeadline(address, clock, done.signal)])
     } finally {
       done.stop()
-      call?.cancel()
-      hangUp(client)
     }
   }
 
   async function* bundles(method: Method, signal: AbortSignal): AsyncGenerator<Bundles> {
-    for await (const message of stream<{ bundles: Bundles }>(method, signal)) yield message.bundles
+    for await (const message of stream<{ bundles: Bundles }>(method, {}, signal)) yield message.bundles
   }
 
   return {
     address,
-    x509Contexts: (signal: AbortSignal) => stream<X509ContextMessage>('FetchX509SVID', signal),
+    x509Contexts: (signal: AbortSignal) => stream<X509ContextMessage>('FetchX509SVID', {}, signal),
     x509Bundles: (signal: AbortSignal) => bundles('FetchX509Bundles', signal),
     jwtBundles: (signal: AbortSignal) => bundles('FetchJWTBundles', signal),
     /** All tokens for an audience, or the one of `spiffeId`. SPIRE may take 30 s to sign; this waits 35. */
