@@ -73,18 +73,12 @@ export function createStore(options: StoreOptions): Store {
       signal.throwIfAborted()
       failed = toFailure(error)
     }
-    const held = usable(state.current, clock.boot())
-    const delay = retryDelay(failed, attempts, held === undefined ? 0 : held.deadline - clock.boot(), random)
-    emit({
-      type: 'exchange.failed',
-      profile,
-      method,
-      failure: failed,
-      seconds: (clock.boot() - begun) / 1000,
-      retryInSeconds: delay / 1000,
-      attempt: ++attempts,
-      ...(held === undefined ? {} : { expiresAt: held.expiration }),
-    })
+    const now = clock.boot()
+    const held = usable(state.current, now)
+    const delay = retryDelay(failed, attempts, held === undefined ? 0 : held.deadline - now, random)
+    attempts++
+    const facts = { profile, method, seconds: (now - begun) / 1000, attempt: attempts, ...(held && { expiresAt: held.expiration }) }
+    emit({ type: 'exchange.failed', failure: failed, retryInSeconds: delay / 1000, ...facts })
     set({ ...state.current, failure: failed })
     return delay
   }
@@ -111,7 +105,7 @@ export function createStore(options: StoreOptions): Store {
       else if (usable(current, clock.boot())) await nextWithin(state, current, current.credentials.deadline - clock.boot(), clock, signal)
       else {
         emit({ type: 'credentials.expired', profile })
-        set({ status: 'expired', since: clock.now(), ...(current.failure === undefined ? {} : { failure: current.failure }) })
+        set({ status: 'expired', since: clock.now(), ...(current.failure && { failure: current.failure }) })
       }
     }
   }

@@ -12,12 +12,7 @@ interface Offered {
   readonly hint: string
 }
 
-export interface Choice {
-  /** The one of `offered` that is ours. Throws identity_missing, with the list of those offered. */
-  pick<T extends Offered>(offered: readonly T[]): T
-  /** What to name when asking for a token: undefined while nothing has been chosen, or when a hint decides. */
-  readonly spiffeId: string | undefined
-}
+export type Choice = ReturnType<typeof createChoice>
 
 const describe = ({ spiffe_id, hint }: Offered): string => (hint === '' ? spiffe_id : `${spiffe_id} (hint ${JSON.stringify(hint)})`)
 
@@ -31,17 +26,18 @@ const list = (offered: readonly Offered[]): string => {
  * agent's first SPIFFE ID is taken once: SPIRE orders by registration entry ID, so a new entry may come first
  * at any time, and nobody wants to become somebody else by that. Of equal hints the first counts (Workload API 5.2.1).
  */
-export function createChoice({ spiffeId, hint }: Wanted, warn: (code: string, message: string) => void): Choice {
+export function createChoice({ spiffeId, hint }: Wanted, warn: (code: string, message: string) => void) {
   let chosen: string | undefined
   const told = new Set<string>()
-  // undefined: any will do, or the hint decides.
   const ours = () => spiffeId ?? (hint === undefined ? chosen : undefined)
   const wish = [spiffeId && `spiffe_id ${spiffeId}`, hint !== undefined && `hint ${JSON.stringify(hint)}`].filter(Boolean).join(' and ')
   return {
-    get spiffeId() {
+    /** What to name when asking for a token: undefined while nothing has been chosen, or when a hint decides. */
+    get spiffeId(): string | undefined {
       return ours()
     },
-    pick(offered) {
+    /** The one of `offered` that is ours. Throws identity_missing, with the list of those offered. */
+    pick<T extends Offered>(offered: readonly T[]): T {
       const id = ours()
       const found = offered.find((one) => (id === undefined || one.spiffe_id === id) && (hint === undefined || one.hint === hint))
       if (found === undefined) {

@@ -2,15 +2,7 @@
 import { readFileSync, realpathSync } from 'node:fs'
 import { decodePart } from '../spiffe/jwt-svid.ts'
 
-export interface ProcessFacts {
-  readonly uid: number | undefined
-  /** What /proc/self/exe points to. */
-  readonly executable: string
-  /** Text of /proc/self/cgroup, empty where there is none. */
-  readonly cgroup: string
-  /** In a Kubernetes pod: what is known of it. */
-  readonly kubernetes: { readonly namespace: string; readonly serviceAccount: string } | undefined
-}
+export type ProcessFacts = ReturnType<typeof inspectProcess>
 
 const serviceAccountFolder = '/var/run/secrets/kubernetes.io/serviceaccount'
 
@@ -29,10 +21,13 @@ const readText = (path: string): string => readFileSync(path, 'utf8').trim()
 const serviceAccountOf = (token: string): string => String(decodePart(token.split('.')[1])['sub']).split(':')[3] ?? ''
 
 /** Looks at this process: what SPIRE's unix, systemd and k8s attestors would see. */
-export const inspectProcess = (env: NodeJS.ProcessEnv = process.env): ProcessFacts => ({
+export const inspectProcess = (env: NodeJS.ProcessEnv = process.env) => ({
   uid: process.getuid?.(),
+  /** What /proc/self/exe points to. */
   executable: readOr(process.execPath, () => realpathSync(process.execPath)),
+  /** Empty where there is none. */
   cgroup: readOr('', () => readText('/proc/self/cgroup')),
+  /** In a Kubernetes pod: what is known of it. */
   kubernetes:
     env['KUBERNETES_SERVICE_HOST'] === undefined
       ? undefined

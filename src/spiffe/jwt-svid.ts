@@ -54,15 +54,9 @@ export function parseJwtSvid(message: JwtSvidMessage): JwtSvid {
     if (audience.length === 0) throw new Error('it has no audience (JWT-SVID 3.2)')
     const expiresAt = instant(claims['exp'])
     if (expiresAt === undefined) throw new Error('it has no expiry that a calendar has (JWT-SVID 3.3)')
-    return Object.freeze({
-      compact: secret(message.svid),
-      subject,
-      issuer: text(claims['iss']),
-      audience: Object.freeze(audience),
-      algorithm,
-      issuedAt: instant(claims['iat']),
-      expiresAt,
-    })
+    const issuer = text(claims['iss'])
+    const issuedAt = instant(claims['iat'])
+    return Object.freeze({ compact: secret(message.svid), subject, issuer, audience: Object.freeze(audience), algorithm, issuedAt, expiresAt })
   } catch (error) {
     // The token itself stays out of the message: JSON.parse quotes what it could not read.
     const why = error instanceof SyntaxError ? 'a part of it is not JSON' : errorText(error)

@@ -30,12 +30,9 @@ export function parseX509Context(message: X509ContextMessage): X509Context {
   if (message.svids.length > limits.svids) throw tooLarge(`${message.svids.length} X.509-SVIDs`, limits.svids)
   const svids = message.svids.map(parseX509Svid)
   // The trust domain's bundle comes with each of its SVIDs: equal bytes are parsed once, others must at least be a bundle.
-  const own = new Map<string, readonly [string, Buffer]>()
-  for (const [index, svid] of svids.entries()) {
-    const bundle = message.svids[index]?.bundle ?? Buffer.alloc(0)
-    own.set(`${trustDomainOf(svid.spiffeId)} ${bundle.toString('latin1')}`, [trustDomainOf(svid.spiffeId), bundle])
-  }
-  const bundles = parseX509Bundles([...Object.entries(message.federated_bundles), ...own.values()])
+  const own = svids.map(({ spiffeId }, index) => [trustDomainOf(spiffeId), message.svids[index]?.bundle ?? Buffer.alloc(0)] as const)
+  const distinct = new Map(own.map(([name, der]) => [`${name} ${der.toString('latin1')}`, [name, der] as const]))
+  const bundles = parseX509Bundles([...Object.entries(message.federated_bundles), ...distinct.values()])
   return Object.freeze({ svids: Object.freeze(svids), bundles })
 }
 

@@ -50,17 +50,9 @@ export function parseX509Svid(message: X509SvidMessage): X509Svid {
     // From the text: of a date that no calendar has, Node's own validToDate is left-over memory.
     const [notBefore, notAfter] = [Date.parse(leaf.validFrom), Date.parse(leaf.validTo)]
     if (!(Number.isFinite(notBefore) && Number.isFinite(notAfter))) throw new Error('its dates are none that a calendar has')
-    return Object.freeze({
-      spiffeId,
-      hint: message.hint,
-      leaf,
-      leafFacts,
-      intermediates: Object.freeze(intermediates),
-      privateKey,
-      serial: BigInt(`0x${leaf.serialNumber}`).toString(10),
-      notBefore,
-      notAfter,
-    })
+    const serial = BigInt(`0x${leaf.serialNumber}`).toString(10)
+    Object.freeze(intermediates)
+    return Object.freeze({ spiffeId, hint: message.hint, leaf, leafFacts, intermediates, privateKey, serial, notBefore, notAfter })
   } catch (error) {
     throw invalid(errorText(error), error)
   }
@@ -84,10 +76,7 @@ function checkIntermediate(facts: CertificateFacts, position: number): void {
 }
 
 /** What may be printed about an SVID. */
-export const x509Facts = (svid: X509Svid): X509Facts => ({
-  spiffeId: svid.spiffeId,
-  serial: svid.serial,
-  fingerprint: svid.leaf.fingerprint256.replaceAll(':', '').toLowerCase(),
-  notBefore: svid.notBefore,
-  notAfter: svid.notAfter,
-})
+export const x509Facts = ({ spiffeId, serial, leaf, notBefore, notAfter }: X509Svid): X509Facts => {
+  const fingerprint = leaf.fingerprint256.replaceAll(':', '').toLowerCase()
+  return { spiffeId, serial, fingerprint, notBefore, notAfter }
+}

@@ -2,11 +2,16 @@
 import { statSync } from 'node:fs'
 import { dirname } from 'node:path'
 import type { Clock } from '../../core/clock.ts'
-import { errorText, type Failure, failure } from '../../core/errors.ts'
+import { errorText, type Failure, type FailureCode, failure } from '../../core/errors.ts'
 import type { SocketAddress } from '../../spiffe/socket-address.ts'
 
-// gRPC status codes: https://grpc.github.io/grpc/core/md_doc_statuscodes.html
-const code = { invalidArgument: 3, permissionDenied: 7, resourceExhausted: 8, unimplemented: 12 } as const
+// By gRPC status code, https://grpc.github.io/grpc/core/md_doc_statuscodes.html: SPIRE's meanings, as its Workload API handler sends them.
+const meanings: Readonly<Record<number, readonly [code: FailureCode, what: string]>> = {
+  3: ['workload_api_rejected', 'called the request invalid'],
+  7: ['identity_not_issued', 'has no identity for this process'],
+  12: ['workload_api_unimplemented', 'does not offer this method'],
+}
+const resourceExhausted = 8
 
 const unaryMs = 35_000
 
@@ -16,24 +21,17 @@ export async function unaryDeadline(address: SocketAddress, clock: Clock, signal
   throw failure('workload_api_silent', `the agent at ${address.text} has not answered a call for ${unaryMs / 1000} s`)
 }
 
-/** Turns what a call threw into a Failure. SPIRE's meanings, as its Workload API handler sends them. */
+/** Turns what a call threw into a Failure. */
 export function statusFailure(error: unknown, address: SocketAddress): Failure {
   const at = `the agent at ${address.text}`
   const details = error instanceof Error && 'details' in error && typeof error.details === 'string' ? error.details : errorText(error)
-  switch (error instanceof Error && 'code' in error ? error.code : undefined) {
-    case code.permissionDenied:
-      return failure('identity_not_issued', `${at} has no identity for this process: ${details}`)
-    case code.invalidArgument:
-      return failure('workload_api_rejected', `${at} called the request invalid: ${details}`)
-    case code.unimplemented:
-      return failure('workload_api_unimplemented', `${at} does not offer this method: ${details}`)
-    case code.resourceExhausted:
-      return /larger than max|message length/i.test(details)
-        ? failure('workload_api_too_large', `a message of ${at} is larger than 64 MiB: ${details}`)
-        : failure('workload_api_unavailable', `${at} is out of resources: ${details}`, { retryAfterSeconds: 1 })
-    default:
-      return connectionFailure(details, address)
-  }
+  const status = error instanceof Error && 'code' in error ? Number(error.code) : Number.NaN
+  const meaning = meanings[status]
+  if (meaning !== undefined) return failure(meaning[0], `${at} ${meaning[1]}: ${details}`)
+  if (status !== resourceExhausted) return connectionFailure(details, address)
+  return /larger than max|message length/i.test(details)
+    ? failure('workload_api_too_large', `a message of ${at} is larger than 64 MiB: ${details}`)
+    : failure('workload_api_unavailable', `${at} is out of resources: ${details}`, { retryAfterSeconds: 1 })
 }
 
 // What the system says of a connection: why, and what to do where the table of failures does not know better.
