@@ -21,20 +21,14 @@ export const refreshAt = ({ obtainedAt, deadline }: Pick<Credentials, 'obtainedA
  * helps. `remainingMs` is what the last good credentials still have, 0 when there are none.
  */
 export function retryDelay(failure: Failure, attempt: number, remainingMs: number, random: () => number): number {
-  switch (effectiveRetry(failure, attempt)) {
-    case 'never':
-      return Number.POSITIVE_INFINITY
-    case 'now':
-      return 0
-    case 'slow':
-      return Math.max(refused.baseMs, fullJitter({ ...refused, baseMs: refused.baseMs * 2 }, attempt, random))
-    case 'soon': {
-      // An overloaded service should hear most from whoever is nearest to expiry.
-      const capMs = yields(failure.code) ? Math.max(transient.capMs, remainingMs / 4) : transient.capMs
-      const asked = Math.min((failure.retryAfterSeconds ?? 0) * 1_000, capMs)
-      return Math.max(asked, fullJitter({ ...transient, capMs }, attempt, random))
-    }
-  }
+  const retry = effectiveRetry(failure, attempt)
+  if (retry === 'never') return Number.POSITIVE_INFINITY
+  if (retry === 'now') return 0
+  if (retry === 'slow') return Math.max(refused.baseMs, fullJitter({ ...refused, baseMs: refused.baseMs * 2 }, attempt, random))
+  // An overloaded service should hear most from whoever is nearest to expiry.
+  const capMs = yields(failure.code) ? Math.max(transient.capMs, remainingMs / 4) : transient.capMs
+  const asked = Math.min((failure.retryAfterSeconds ?? 0) * 1_000, capMs)
+  return Math.max(asked, fullJitter({ ...transient, capMs }, attempt, random))
 }
 
 /** 'now' holds twice in a row; a token that was refused three times is a matter of configuration. */

@@ -17,6 +17,8 @@ export interface SourceOptions {
   readonly explain: (failure: Failure) => Failure
 }
 
+type CellOptions = Pick<SourceOptions, 'identity' | 'clock' | 'emit'>
+
 export interface IdentityCell<T> {
   readonly source: Source<IdentityState<T>>
   /** A good message came: `value` is what counts now, and `still` is what is wrong with it all the same. True if it is another value than before. */
@@ -44,11 +46,7 @@ const same = (a: Failure | undefined, b: Failure | undefined): boolean => a?.cod
  * Creates the state of one identity in one of its forms. `digest` is equal for equal values: SPIRE sends equal
  * content again and again, and with every change of another identity, and that must wake nobody.
  */
-export function createIdentityCell<T>(
-  { identity, clock, emit }: Pick<SourceOptions, 'identity' | 'clock' | 'emit'>,
-  stream: Stream,
-  digest: (value: T) => string,
-): IdentityCell<T> {
+export function createIdentityCell<T>({ identity, clock, emit }: CellOptions, stream: Stream, digest: (value: T) => string): IdentityCell<T> {
   const cell = createCell<IdentityState<T>>({ status: 'waiting', since: clock.now() })
   let known: { readonly value: T; readonly digest: string } | undefined
   let deniedSince: number | undefined

@@ -12,7 +12,6 @@ interface Element {
 export type CertificateFacts = ReturnType<typeof readCertificate>
 
 const keyUsages = ['digitalSignature', 'nonRepudiation', 'keyEncipherment', 'dataEncipherment', 'keyAgreement', 'keyCertSign', 'cRLSign'] as const
-export type KeyUsage = (typeof keyUsages)[number]
 
 /** Bytes that identify an element; `version`, `extensions` and `uri` are context-specific ones. */
 const tags = { boolean: 0x01, bitString: 0x03, oid: 0x06, sequence: 0x30, version: 0xa0, extensions: 0xa3, uri: 0x86 } as const
@@ -56,12 +55,13 @@ function oid(element: Element | undefined): string | undefined {
   return [first, both - 40 * first, ...rest].join('.')
 }
 
-/** The members of the sequence that an extension's value must be, and nothing behind it. */
-function members(value: Buffer | undefined): Element[] {
-  if (value === undefined) return []
-  const sequence = readElement(value, 0)
-  if (sequence.tag !== tags.sequence || sequence.end !== value.length) throw new RangeError('an extension is not the list that it must be')
-  return inside(sequence)
+/** The one element that an extension's value must be, and nothing behind it; undefined without the extension. */
+function valueOf(extensions: ReadonlyMap<string, Buffer>, id: string, tag: 'sequence' | 'bitString'): Element | undefined {
+  const value = extensions.get(id)
+  if (value === undefined) return undefined
+  const element = readElement(value, 0)
+  if (element.tag !== tags[tag] || element.end !== value.length) throw new RangeError(`the extension ${id} is not the ${tag} that it must be`)
+  return element
 }
 
 /** Reads the facts of one DER certificate. Throws RangeError when it is not one. */
@@ -72,19 +72,22 @@ export function readCertificate(der: Buffer) {
   const subject = fields[version === undefined ? 4 : 5]
   const signatureAlgorithm = oid(inside(algorithm)[0])
   if (subject === undefined || signatureAlgorithm === undefined) throw new RangeError('not a certificate')
-  const values = readExtensions(fields)
+  const extensions = readExtensions(fields)
   const names = inside(subject).flatMap(inside).map(inside)
-  const basicConstraints = members(values.get('2.5.29.19'))[0]
+  const [ca] = inside(valueOf(extensions, '2.5.29.19', 'sequence'))
+  const usage = valueOf(extensions, '2.5.29.15', 'bitString')?.content
+  // Bits from the left, behind a byte that counts the unused ones.
+  const isSet = (bits: Buffer, index: number) => ((bits[1 + (index >> 3)] ?? 0) & (0x80 >> (index & 7))) !== 0
   return Object.freeze({
     version: version === undefined ? 1 : (inside(version)[0]?.content[0] ?? 0) + 1,
     subjectEmpty: subject.content.length === 0,
     commonName: names.find(([type]) => oid(type) === '2.5.4.3')?.[1]?.content.toString('utf8'),
     /** OID, dotted. */
     signatureAlgorithm,
-    ca: basicConstraints?.tag === tags.boolean && basicConstraints.content[0] !== 0,
+    ca: ca?.tag === tags.boolean && ca.content[0] !== 0,
     /** undefined: the extension is absent. */
-    keyUsage: readKeyUsage(values.get('2.5.29.15')),
-    uris: members(values.get('2.5.29.17'))
+    keyUsage: usage && new Set(keyUsages.filter((_, index) => isSet(usage, index))),
+    uris: inside(valueOf(extensions, '2.5.29.17', 'sequence'))
       .filter((name) => name.tag === tags.uri)
       .map((name) => name.content.toString('latin1')),
   })
@@ -103,11 +106,4 @@ function readExtensions(fields: readonly Element[]): ReadonlyMap<string, Buffer>
     values.set(name, value.content)
   }
   return values
-}
-
-function readKeyUsage(value: Buffer | undefined): ReadonlySet<KeyUsage> | undefined {
-  if (value === undefined) return undefined
-  const bits = readElement(value, 0)
-  if (bits.tag !== tags.bitString || bits.end !== value.length) throw new RangeError('keyUsage is not a bit string')
-  return new Set(keyUsages.filter((_, index) => ((bits.content[1 + (index >> 3)] ?? 0) & (0x80 >> (index & 7))) !== 0))
 }

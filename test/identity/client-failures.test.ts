@@ -125,6 +125,20 @@ describe('a listener that accepts and says nothing', () => {
     await eventually('the connection is closed', () => listener.connections === 0, 1_500)
     assert.equal(clock.sleeping, 0)
   })
+
+  test('ends a unary call sooner with its signal only', async (t) => {
+    const clock = createFakeClock()
+    const listener = await listen(t, (socket) => socket.resume(), await socketIn(t))
+    const controller = new AbortController()
+    const aborted = connect(listener.address, clock)
+      .jwtSvids(['x'], undefined, controller.signal)
+      .catch((error: unknown) => error)
+    await eventually('it is dialled', () => listener.connections === 1)
+    assert.equal(clock.sleeping, 1)
+    controller.abort('mine')
+    assert.equal(await aborted, 'mine')
+    assert.equal(clock.sleeping, 0)
+  })
 })
 
 describe('a message', () => {

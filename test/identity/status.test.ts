@@ -4,9 +4,8 @@ import { chmod, mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, test } from 'node:test'
 import { failures } from '../../src/core/failures.ts'
-import { statusFailure, unaryDeadline } from '../../src/identity/workload-api/status.ts'
+import { statusFailure } from '../../src/identity/workload-api/status.ts'
 import { parseSocketAddress } from '../../src/spiffe/socket-address.ts'
-import { createFakeClock } from '../support/fake-clock.ts'
 import { temporaryFolder } from './grpc-agent.ts'
 
 const unix = parseSocketAddress('unix:///run/agent.sock')
@@ -102,18 +101,4 @@ test('anything that was thrown is a failure with its text', () => {
     assert.match(failure.message, /odd/)
   }
   for (const thrown of [undefined, null, 1]) assert.equal(statusFailure(thrown, unix).code, 'workload_api_unavailable')
-})
-
-test('a call has 35 s, and ends sooner with its signal only', async () => {
-  const clock = createFakeClock()
-  const late = unaryDeadline(unix, clock, new AbortController().signal).catch((error: unknown) => error)
-  await clock.advance(34_999)
-  assert.equal(clock.sleeping, 1)
-  await clock.advance(1)
-  assert.equal(((await late) as { code?: string }).code, 'workload_api_silent')
-  const controller = new AbortController()
-  const aborted = unaryDeadline(unix, clock, controller.signal).catch((error: unknown) => error)
-  controller.abort('mine')
-  assert.equal(await aborted, 'mine')
-  assert.equal(clock.sleeping, 0)
 })

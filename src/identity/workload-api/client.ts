@@ -9,7 +9,7 @@ import { linked } from '../../core/run.ts'
 import type { JwtSvidMessage } from '../../spiffe/jwt-svid.ts'
 import { grpcTarget, type SocketAddress } from '../../spiffe/socket-address.ts'
 import type { X509ContextMessage } from '../../spiffe/x509-context.ts'
-import { statusFailure, unaryDeadline } from './status.ts'
+import { statusFailure } from './status.ts'
 
 type Bundles = Readonly<Record<string, Buffer>>
 
@@ -37,6 +37,8 @@ const options: ChannelOptions = {
   // Without this, channels with equal options share a connection, and a dead one outlives its attempt.
   'grpc.use_local_subchannel_pool': 1,
 }
+
+const unaryMs = 35_000
 
 let methods: Methods | undefined
 
@@ -94,8 +96,12 @@ export function createWorkloadApi(address: SocketAddress, clock: Clock) {
       if (replies[0] === undefined) throw failure('workload_api_unavailable', `the agent at ${address.text} ended a call without an answer`)
       return replies[0]
     }
+    const giveUp = async (): Promise<never> => {
+      await clock.sleep(unaryMs, done.signal)
+      throw failure('workload_api_silent', `the agent at ${address.text} has not answered a call for ${unaryMs / 1000} s`)
+    }
     try {
-      return await Promise.race([read(), unaryDeadline(address, clock, done.signal)])
+      return await Promise.race([read(), giveUp()])
     } finally {
       done.stop()
     }

@@ -1,7 +1,6 @@
 // What a gRPC status of the agent means for a person: which failure, and what to do about it.
 import { statSync } from 'node:fs'
 import { dirname } from 'node:path'
-import type { Clock } from '../../core/clock.ts'
 import { errorText, type Failure, type FailureCode, failure } from '../../core/errors.ts'
 import type { SocketAddress } from '../../spiffe/socket-address.ts'
 
@@ -12,14 +11,6 @@ const meanings: Readonly<Record<number, readonly [code: FailureCode, what: strin
   12: ['workload_api_unimplemented', 'does not offer this method'],
 }
 const resourceExhausted = 8
-
-const unaryMs = 35_000
-
-/** Rejects with workload_api_silent after 35 s, or with the signal's reason. */
-export async function unaryDeadline(address: SocketAddress, clock: Clock, signal: AbortSignal): Promise<never> {
-  await clock.sleep(unaryMs, signal)
-  throw failure('workload_api_silent', `the agent at ${address.text} has not answered a call for ${unaryMs / 1000} s`)
-}
 
 /** Turns what a call threw into a Failure. */
 export function statusFailure(error: unknown, address: SocketAddress): Failure {
