@@ -58,7 +58,6 @@ export function createStore(options: StoreOptions): Store {
   async function attempt(signal: AbortSignal): Promise<number> {
     const begun = clock.boot()
     const before = dropReason
-    let failed: Failure
     try {
       const credentials = await exchange(signal)
       if (dropReason !== before) throw dropReason
@@ -71,16 +70,16 @@ export function createStore(options: StoreOptions): Store {
       return due - clock.boot()
     } catch (error) {
       signal.throwIfAborted()
-      failed = toFailure(error)
+      const failed = toFailure(error)
+      const now = clock.boot()
+      const held = usable(state.current, now)
+      const delay = retryDelay(failed, attempts, held === undefined ? 0 : held.deadline - now, random)
+      attempts++
+      const facts = { profile, method, seconds: (now - begun) / 1000, attempt: attempts, ...(held && { expiresAt: held.expiration }) }
+      emit({ type: 'exchange.failed', failure: failed, retryInSeconds: delay / 1000, ...facts })
+      set({ ...state.current, failure: failed })
+      return delay
     }
-    const now = clock.boot()
-    const held = usable(state.current, now)
-    const delay = retryDelay(failed, attempts, held === undefined ? 0 : held.deadline - now, random)
-    attempts++
-    const facts = { profile, method, seconds: (now - begun) / 1000, attempt: attempts, ...(held && { expiresAt: held.expiration }) }
-    emit({ type: 'exchange.failed', failure: failed, retryInSeconds: delay / 1000, ...facts })
-    set({ ...state.current, failure: failed })
-    return delay
   }
 
   const refresher: Task = async (signal) => {

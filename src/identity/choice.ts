@@ -14,11 +14,9 @@ interface Offered {
 
 export type Choice = ReturnType<typeof createChoice>
 
-const describe = ({ spiffe_id, hint }: Offered): string => (hint === '' ? spiffe_id : `${spiffe_id} (hint ${JSON.stringify(hint)})`)
-
 const list = (offered: readonly Offered[]): string => {
-  const shown = offered.slice(0, 10).map(describe).join(', ')
-  return offered.length > 10 ? `${shown} and ${offered.length - 10} more` : shown
+  const shown = offered.slice(0, 10).map(({ spiffe_id, hint }) => (hint === '' ? spiffe_id : `${spiffe_id} (hint ${JSON.stringify(hint)})`))
+  return offered.length > 10 ? `${shown.join(', ')} and ${offered.length - 10} more` : shown.join(', ')
 }
 
 /**

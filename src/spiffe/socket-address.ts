@@ -1,6 +1,6 @@
 // The address of a Workload API: SPIFFE Workload Endpoint standard, section 4.
 import { isIPv4, isIPv6 } from 'node:net'
-import { failure } from '../core/errors.ts'
+import { type Failure, failure } from '../core/errors.ts'
 
 export type SocketAddress =
   | { readonly kind: 'unix'; readonly path: string; readonly text: string }
@@ -10,42 +10,36 @@ export type SocketAddress =
 // talks to another file.
 export const longestSocketPath = process.platform === 'darwin' ? 103 : 107
 
-const refuse = (text: string, why: string, remedy?: string): never => {
-  throw failure('socket_address_invalid', `${JSON.stringify(text)} is not a Workload API address: ${why}`, { remedy })
-}
-
 /** Parses unix:///absolute/path, unix:/absolute/path or tcp://IP:port, and nothing else. Throws socket_address_invalid. */
 export function parseSocketAddress(text: string): SocketAddress {
-  if (/[\s\p{Cc}]/u.test(text)) return refuse(text, 'it has control characters or blanks')
-  if (text.startsWith('/')) return refuse(text, 'it has no scheme', `Write unix://${text}.`)
-  if (text.startsWith('unix:')) return parseUnix(text)
-  if (text.startsWith('tcp:')) return parseTcp(text)
-  return refuse(text, text === '' ? 'it is empty' : 'its scheme is neither unix nor tcp')
+  const refused = (why: string, remedy?: string) =>
+    failure('socket_address_invalid', `${JSON.stringify(text)} is not a Workload API address: ${why}`, { remedy })
+  if (/[\s\p{Cc}]/u.test(text)) throw refused('it has control characters or blanks')
+  if (text.startsWith('/')) throw refused('it has no scheme', `Write unix://${text}.`)
+  if (text.startsWith('unix:')) return parseUnix(text.slice('unix:'.length), refused)
+  if (text.startsWith('tcp:')) return parseTcp(text, (why) => refused(why, 'Write tcp:// with an IP address and a port, such as tcp://127.0.0.1:8081.'))
+  throw refused(text === '' ? 'it is empty' : 'its scheme is neither unix nor tcp')
 }
 
-function parseUnix(text: string): SocketAddress {
-  const rest = text.slice('unix:'.length)
-  if (/[?#]/.test(rest)) return refuse(text, 'a query or a fragment has no meaning here')
-  if (rest.startsWith('//') && !rest.startsWith('///')) {
-    return refuse(text, rest === '//' ? 'its path is missing' : 'it names a host: after unix:// comes an absolute path, so three slashes')
-  }
+function parseUnix(rest: string, refused: (why: string, remedy?: string) => Failure): SocketAddress {
+  if (/[?#]/.test(rest)) throw refused('a query or a fragment has no meaning here')
+  if (/^\/\/(?!\/)/.test(rest)) throw refused(rest === '//' ? 'its path is missing' : 'it names a host: after unix:// comes an absolute path, so three slashes')
   const path = rest.startsWith('//') ? rest.slice(2) : rest
-  if (!path.startsWith('/')) return refuse(text, 'its path is not absolute')
-  if (/^\/+$/.test(path)) return refuse(text, 'its path is missing')
+  if (!path.startsWith('/')) throw refused('its path is not absolute')
+  if (/^\/+$/.test(path)) throw refused('its path is missing')
   if (Buffer.byteLength(path) > longestSocketPath)
-    return refuse(text, `its path is longer than the ${longestSocketPath} bytes that a socket's name may have`, 'Use a shorter path.')
+    throw refused(`its path is longer than the ${longestSocketPath} bytes that a socket's name may have`, 'Use a shorter path.')
   return Object.freeze({ kind: 'unix', path, text: `unix://${path}` })
 }
 
-function parseTcp(text: string): SocketAddress {
-  const remedy = 'Write tcp:// with an IP address and a port, such as tcp://127.0.0.1:8081.'
+function parseTcp(text: string, refused: (why: string) => Failure): SocketAddress {
   const match = /^tcp:\/\/(?:\[([^\]]*)\]|([^:/?#[\]@]*)):(\d{1,5})$/.exec(text)
-  if (match === null) return refuse(text, 'it is not an IP address and a port and nothing else', remedy)
-  const [, six, four, digits] = match
+  if (match === null) throw refused('it is not an IP address and a port and nothing else')
+  const [, six, four = '', digits] = match
   const port = Number(digits)
-  if (six === undefined ? !isIPv4(four ?? '') : !isIPv6(six)) return refuse(text, 'its host is not an IP address', remedy)
-  if (port < 1 || port > 65_535) return refuse(text, 'its port is not between 1 and 65535', remedy)
-  return Object.freeze({ kind: 'tcp', host: six ?? four ?? '', port, text })
+  if (six === undefined ? !isIPv4(four) : !isIPv6(six)) throw refused('its host is not an IP address')
+  if (port < 1 || port > 65_535) throw refused('its port is not between 1 and 65535')
+  return Object.freeze({ kind: 'tcp', host: six ?? four, port, text })
 }
 
 /** The same address in the form that gRPC dials. */

@@ -36,8 +36,8 @@ export function backoffFor(problem: Failure, address: SocketAddress): Backoff {
 
 interface Outcome {
   readonly failure: Failure
-  readonly valid: boolean
-  readonly livedMs: number
+  /** It had brought something good and lived for a while. */
+  readonly settled: boolean
 }
 
 interface Opened extends ReturnType<typeof linked> {
@@ -50,6 +50,7 @@ interface Opened extends ReturnType<typeof linked> {
 export function keepStream<M>({ api, clock, random }: Pick<SourceOptions, 'api' | 'clock' | 'random'>, { open, take, rejected, failed }: StreamHandlers<M>) {
   const { address } = api
   let active: Opened | undefined
+  let attempt = 0
   let replacementFailed = false
 
   /** Reads one stream to its end, and then its successor. Until its own first message, the `old` one stays in its place. */
@@ -76,6 +77,7 @@ export function keepStream<M>({ api, clock, random }: Pick<SourceOptions, 'api' 
         try {
           take(message)
           valid = true
+          attempt = 0
         } catch (error) {
           rejected(toFailure(error))
         }
@@ -87,7 +89,7 @@ export function keepStream<M>({ api, clock, random }: Pick<SourceOptions, 'api' 
         replacementFailed = true
         old.successor = undefined
       }
-      return own.successor ?? { failure: toFailure(error), valid, livedMs: clock.boot() - begun }
+      return own.successor ?? { failure: toFailure(error), settled: valid && clock.boot() - begun >= settledMs }
     } finally {
       silence.stop()
       own.stop()
@@ -97,13 +99,11 @@ export function keepStream<M>({ api, clock, random }: Pick<SourceOptions, 'api' 
 
   return {
     async run(signal: AbortSignal) {
-      let attempt = 0
       for (;;) {
-        const outcome = await read(signal)
-        failed(outcome.failure)
-        if (outcome.valid) attempt = 0
-        if (outcome.valid && outcome.livedMs >= settledMs && outcome.failure.code === 'workload_api_unavailable') continue
-        await clock.sleep(steady(backoffFor(outcome.failure, address), attempt++, random), signal)
+        const { failure: problem, settled } = await read(signal)
+        failed(problem)
+        if (settled && problem.code === 'workload_api_unavailable') continue
+        await clock.sleep(steady(backoffFor(problem, address), attempt++, random), signal)
       }
     },
     /** Opens a second stream; with its first message it takes the place of the open one. Once until then. */
