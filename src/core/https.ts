@@ -47,9 +47,8 @@ function explain(error: unknown, url: URL): Failure {
  * HTTPS_PROXY names, unless NO_PROXY excludes the host; plain http never does. Throws a Failure: network, tls, timeout, reply_invalid;
  * or the signal's reason.
  */
-export async function callHttps(call: Call, clock: Clock, signal: AbortSignal): Promise<Reply> {
+export async function callHttps({ url, method, headers, body, ca }: Call, clock: Clock, signal: AbortSignal): Promise<Reply> {
   signal.throwIfAborted()
-  const { url, method, headers, body, ca } = call
   const sentAt = clock.boot()
   const secure = url.protocol === 'https:'
   const done = linked(signal)

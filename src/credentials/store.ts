@@ -42,8 +42,7 @@ export const usable = (state: CredentialState, bootNow: number): Credentials | u
   'credentials' in state && bootNow < state.credentials.deadline ? state.credentials : undefined
 
 /** Creates a store; run() is its only writer but for drop(). */
-export function createStore(options: StoreOptions): Store {
-  const { profile, method, exchange, clock, random, emit } = options
+export function createStore({ profile, method, exchange, clock, random, emit }: StoreOptions): Store {
   const state = createCell<CredentialState>({ status: 'empty', since: clock.now() })
   // Counts what a wait between attempts ends for besides its time; `finished` counts the attempts made.
   const asked = createCell(0)
@@ -100,8 +99,8 @@ export function createStore(options: StoreOptions): Store {
   const expirer: Task = async (signal) => {
     for (;;) {
       const { current } = state
-      if (!('credentials' in current)) await state.next(current, signal)
-      else if (usable(current, clock.boot())) await nextWithin(state, current, current.credentials.deadline - clock.boot(), clock, signal)
+      const left = 'credentials' in current ? current.credentials.deadline - clock.boot() : Number.POSITIVE_INFINITY
+      if (left > 0) await nextWithin(state, current, left, clock, signal)
       else {
         emit({ type: 'credentials.expired', profile })
         set({ status: 'expired', since: clock.now(), ...(current.failure && { failure: current.failure }) })

@@ -56,8 +56,9 @@ export function createIdentityCell<T>({ identity, clock, emit }: CellOptions, st
     source: cell,
     ready(value, still) {
       const { current } = cell
-      const fresh = known?.digest !== digest(value)
-      if (known === undefined || fresh) known = { value, digest: digest(value) }
+      const print = digest(value)
+      const fresh = known?.digest !== print
+      if (known === undefined || fresh) known = { value, digest: print }
       deniedSince = undefined
       if (current.status === 'ready' && !fresh && same(current.failure, still)) return false
       if (still !== undefined) emit({ type: 'identity.failing', identity, stream, failure: still })

@@ -36,10 +36,9 @@ export interface X509SvidMessage {
  */
 export function parseX509Svid(message: X509SvidMessage): X509Svid {
   const what = `the X.509-SVID ${JSON.stringify(message.spiffe_id.slice(0, 300))}`
-  const invalid = (why: string, cause?: unknown) => failure('x509_svid_invalid', `${what}: ${why}`, { cause })
   const [leaf, ...intermediates] = splitCertificates(message.x509_svid, 'x509_svid_invalid', what)
-  if (leaf === undefined) throw invalid('it has no certificate')
   try {
+    if (leaf === undefined) throw new Error('it has no certificate')
     const leafFacts = readCertificate(leaf.raw)
     const spiffeId = checkLeaf(leafFacts)
     if (spiffeId !== message.spiffe_id) throw new Error(`its certificate names ${spiffeId}`)
@@ -51,10 +50,19 @@ export function parseX509Svid(message: X509SvidMessage): X509Svid {
     const [notBefore, notAfter] = [Date.parse(leaf.validFrom), Date.parse(leaf.validTo)]
     if (!(Number.isFinite(notBefore) && Number.isFinite(notAfter))) throw new Error('its dates are none that a calendar has')
     const serial = BigInt(`0x${leaf.serialNumber}`).toString(10)
-    Object.freeze(intermediates)
-    return Object.freeze({ spiffeId, hint: message.hint, leaf, leafFacts, intermediates, privateKey, serial, notBefore, notAfter })
+    return Object.freeze({
+      spiffeId,
+      hint: message.hint,
+      leaf,
+      leafFacts,
+      intermediates: Object.freeze(intermediates),
+      privateKey,
+      serial,
+      notBefore,
+      notAfter,
+    })
   } catch (error) {
-    throw invalid(errorText(error), error)
+    throw failure('x509_svid_invalid', `${what}: ${errorText(error)}`, { cause: error })
   }
 }
 

@@ -36,7 +36,8 @@ export function keep(t: TestContext, { address = unixAddress, random = half }: {
       failed: (problem) => failed.push(problem),
     },
   )
+  let asked = 0
   const { stop } = start(kept.run)
   t.after(() => assert.equal(streams.open.length, 0, 'streams left open'))
-  return { clock, streams, taken, failed, rejected, replace: kept.replace, stop }
+  return { clock, streams, taken, failed, rejected, replace: () => kept.replace(String(++asked)), stop }
 }

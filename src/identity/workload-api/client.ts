@@ -18,12 +18,8 @@ export type WorkloadApi = ReturnType<typeof createWorkloadApi>
 
 type Method = 'FetchX509SVID' | 'FetchX509Bundles' | 'FetchJWTBundles' | 'FetchJWTSVID' | 'ValidateJWTSVID'
 type Methods = Readonly<Record<Method, MethodDefinition<object, unknown>>>
-interface Connecting {
-  readonly subchannel?: { readonly connector?: { readonly session?: { destroy(): void } | null } }
-}
-interface Internals {
-  readonly internalChannel?: { readonly subchannelPool?: { readonly pool?: Readonly<Record<string, readonly Connecting[]>> } }
-}
+type Connecting = { readonly subchannel?: { readonly connector?: { readonly session?: { destroy(): void } | null } } }
+type Internals = { readonly internalChannel?: { readonly subchannelPool?: { readonly pool?: Readonly<Record<string, readonly Connecting[]>> } } }
 
 const options: ChannelOptions = {
   // The channel's own backoff grows to two minutes. Each attempt is a new channel and ours is the only backoff.
@@ -130,9 +126,7 @@ export function createWorkloadApi(address: SocketAddress, clock: Clock) {
 }
 
 // google.protobuf.Struct stays in its wire form.
-interface Struct {
-  fields?: Record<string, Value>
-}
+type Struct = { fields?: Record<string, Value> }
 interface Value {
   numberValue?: number
   stringValue?: string

@@ -18,20 +18,15 @@ const silentMs = 10_000
 /** A stream that lived this long ended by the agent's own decision, and is dialled again at once. */
 const settledMs = 1_000
 
-const denied: Backoff = { baseMs: 250, capMs: 2_000 }
 // The agent is there and says something that the next second will hardly change.
 const deniedCodes = new Set<FailureCode>(['identity_not_issued', 'identity_missing', 'jwt_svid_invalid', 'jwt_svid_expired'])
-const limited: Backoff = { baseMs: 1_000, capMs: 2_000 }
-const pointless: Backoff = { baseMs: 60_000, capMs: 60_000 }
-const nearby: Backoff = { baseMs: 50, capMs: 250 }
-const remote: Backoff = { baseMs: 100, capMs: 2_000 }
 
 /** Pace of the next attempt. A unix socket costs nothing to try, so a restarted agent is found within a quarter second. */
 export function backoffFor(problem: Failure, address: SocketAddress): Backoff {
-  if (problem.code === 'workload_api_rejected' || problem.code === 'workload_api_unimplemented') return pointless
-  if (deniedCodes.has(problem.code)) return denied
-  if (problem.retryAfterSeconds !== undefined) return limited
-  return address.kind === 'unix' ? nearby : remote
+  if (problem.code === 'workload_api_rejected' || problem.code === 'workload_api_unimplemented') return { baseMs: 60_000, capMs: 60_000 }
+  if (deniedCodes.has(problem.code)) return { baseMs: 250, capMs: 2_000 }
+  if (problem.retryAfterSeconds !== undefined) return { baseMs: 1_000, capMs: 2_000 }
+  return address.kind === 'unix' ? { baseMs: 50, capMs: 250 } : { baseMs: 100, capMs: 2_000 }
 }
 
 interface Outcome {
@@ -51,7 +46,7 @@ export function keepStream<M>({ api, clock, random }: Pick<SourceOptions, 'api' 
   const { address } = api
   let active: Opened | undefined
   let attempt = 0
-  let replacementFailed = false
+  let replacedFor: string | undefined
 
   /** Reads one stream to its end, and then its successor. Until its own first message, the `old` one stays in its place. */
   async function read(signal: AbortSignal, old?: Opened): Promise<Outcome> {
@@ -86,7 +81,7 @@ export function keepStream<M>({ api, clock, random }: Pick<SourceOptions, 'api' 
     } catch (error) {
       signal.throwIfAborted()
       if (old !== undefined && waiting) {
-        replacementFailed = true
+        replacedFor = undefined
         old.successor = undefined
       }
       return own.successor ?? { failure: toFailure(error), settled: valid && clock.boot() - begun >= settledMs }
@@ -106,16 +101,13 @@ export function keepStream<M>({ api, clock, random }: Pick<SourceOptions, 'api' 
         await clock.sleep(steady(backoffFor(problem, address), attempt++, random), signal)
       }
     },
-    /** Opens a second stream; with its first message it takes the place of the open one. Once until then. */
-    replace() {
+    /** Opens a second stream; with its first message it takes the place of the open one. Once for a `reason`, or again if it ended before that. */
+    replace(reason: string) {
+      if (replacedFor === reason) return
+      replacedFor = reason
       if (active === undefined || active.successor !== undefined) return
-      replacementFailed = false
       active.successor = active.succeed()
       active.successor.catch(() => {}) // only the end of the task rejects it
-    },
-    /** The last replacement ended before it had a message. */
-    get replacementFailed() {
-      return replacementFailed
     },
   }
 }

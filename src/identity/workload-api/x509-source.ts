@@ -95,8 +95,8 @@ export function createX509Source(options: SourceOptions & { readonly choice: Cho
             code: 'x509_rotation_late',
             message: `${svid.spiffeId} should have been rotated: ${Math.round((svid.notAfter - now) / 1000)} s of its life are left. Asking the agent again on a new stream`,
           })
-        if (warned !== leaf || stream.replacementFailed) stream.replace()
         warned = leaf
+        stream.replace(leaf)
       }
       const late = lateness(svid, now)
       // Told once, and again when something else has covered it and gone: an agent that is away is one story, not two in turns.
