@@ -6,8 +6,6 @@ import { yields } from '../core/failures.ts'
 
 const transient: Backoff = { baseMs: 1_000, capMs: 60_000 }
 const refused: Backoff = { baseMs: 30_000, capMs: 300_000 }
-const atOnce = 2
-const patience = 3
 
 /**
  * The instant, by the boot clock, at which a refresh starts: half of the life, less up to a tenth. A one-hour
@@ -33,7 +31,7 @@ export function retryDelay(failure: Failure, attempt: number, remainingMs: numbe
 
 /** 'now' holds twice in a row; a token that was refused three times is a matter of configuration. */
 function effectiveRetry({ code, retry }: Failure, attempt: number): Failure['retry'] {
-  if (retry === 'now') return attempt < atOnce ? 'now' : 'soon'
-  if ((code === 'invalid_identity_token' || code === 'idp_communication') && attempt >= patience) return 'slow'
+  if (retry === 'now') return attempt < 2 ? 'now' : 'soon'
+  if ((code === 'invalid_identity_token' || code === 'idp_communication') && attempt >= 3) return 'slow'
   return retry
 }

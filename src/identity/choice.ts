@@ -1,5 +1,6 @@
 // Which of several identities is ours: the configured one, or the first one and then no other.
 import { failure } from '../core/errors.ts'
+import type { JwtSvidMessage } from '../spiffe/jwt-svid.ts'
 import type { SpiffeId } from '../spiffe/spiffe-id.ts'
 
 export interface Wanted {
@@ -7,10 +8,7 @@ export interface Wanted {
   readonly hint?: string | undefined
 }
 
-interface Offered {
-  readonly spiffe_id: string
-  readonly hint: string
-}
+type Offered = Pick<JwtSvidMessage, 'spiffe_id' | 'hint'>
 
 export type Choice = ReturnType<typeof createChoice>
 

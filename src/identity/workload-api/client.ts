@@ -35,7 +35,6 @@ const options: ChannelOptions = {
 }
 
 const unaryMs = 35_000
-
 let methods: Methods | undefined
 
 function loadMethods(): Methods {
@@ -87,17 +86,14 @@ export function createWorkloadApi(address: SocketAddress, clock: Clock) {
   /** On the wire a unary call is a stream of one message. */
   async function unary<T>(method: Method, request: object, signal: AbortSignal): Promise<T> {
     const done = linked(signal)
-    const read = async () => {
-      const replies = await Array.fromAsync(stream<T>(method, request, done.signal))
-      if (replies[0] === undefined) throw failure('workload_api_unavailable', `the agent at ${address.text} ended a call without an answer`)
-      return replies[0]
-    }
     const giveUp = async (): Promise<never> => {
       await clock.sleep(unaryMs, done.signal)
       throw failure('workload_api_silent', `the agent at ${address.text} has not answered a call for ${unaryMs / 1000} s`)
     }
     try {
-      return await Promise.race([read(), giveUp()])
+      const [reply] = await Promise.race([Array.fromAsync(stream<T>(method, request, done.signal)), giveUp()])
+      if (reply === undefined) throw failure('workload_api_unavailable', `the agent at ${address.text} ended a call without an answer`)
+      return reply
     } finally {
       done.stop()
     }

@@ -3,10 +3,10 @@ import { steady } from '../../core/backoff.ts'
 import { failure, toFailure } from '../../core/errors.ts'
 import type { Emit } from '../../core/events.ts'
 import { type Running, run, start, type Task } from '../../core/run.ts'
-import { createCell, nextWithin, type Source } from '../../core/source.ts'
+import { createCell, nextWithin } from '../../core/source.ts'
 import { parseJwtSvid } from '../../spiffe/jwt-svid.ts'
 import type { Choice } from '../choice.ts'
-import type { IdentityState, IdentityToken, JwtSource } from '../sources.ts'
+import type { IdentityToken, JwtSource } from '../sources.ts'
 import { createIdentityCell, type IdentityCell, type SourceOptions } from '../state.ts'
 import { backoffFor } from './stream.ts'
 
@@ -22,10 +22,7 @@ export function untilRenewal(token: IdentityToken, now: number, random: () => nu
 }
 
 /** One audience's token, and what keeps it fresh. */
-interface Watched {
-  readonly source: Source<IdentityState<IdentityToken>>
-  readonly run: Task
-}
+type Watched = { readonly source: ReturnType<JwtSource['watch']>; readonly run: Task }
 
 /** Creates the source. `run` keeps the watched tokens fresh; fetch() needs no task. */
 export function createJwtSource(options: SourceOptions & { readonly choice: Choice }): { source: JwtSource; run: Task } {

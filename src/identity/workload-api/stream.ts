@@ -29,11 +29,8 @@ export function backoffFor(problem: Failure, address: SocketAddress): Backoff {
   return address.kind === 'unix' ? { baseMs: 50, capMs: 250 } : { baseMs: 100, capMs: 2_000 }
 }
 
-interface Outcome {
-  readonly failure: Failure
-  /** It had brought something good and lived for a while. */
-  readonly settled: boolean
-}
+/** How a stream ended; `settled` if it had brought something good and lived for a while. */
+type Outcome = { readonly failure: Failure; readonly settled: boolean }
 
 interface Opened extends ReturnType<typeof linked> {
   /** Reads the one that is to take its place. */
@@ -57,10 +54,10 @@ export function keepStream<M>({ api, clock, random }: Pick<SourceOptions, 'api' 
     if (!waiting) active = own
     const silence = linked(own.signal)
     const silent = failure('workload_api_silent', `the agent at ${address.text} took the call and has not answered for ${silentMs / 1000} s`)
-    clock.sleep(silentMs, silence.signal).then(
-      () => failed(silent),
-      () => {},
-    )
+    clock
+      .sleep(silentMs, silence.signal)
+      .then(() => failed(silent))
+      .catch(() => {})
     try {
       for await (const message of open(own.signal)) {
         silence.stop()

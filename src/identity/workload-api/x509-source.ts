@@ -68,7 +68,7 @@ export function createX509Source(options: SourceOptions & { readonly choice: Cho
   // The first message of a burst is applied at once; of those that follow within a quarter second the newest counts.
   const coalesce: Task = async (signal) => {
     for (;;) {
-      if (pending.current === undefined) await pending.next(undefined, signal)
+      await pending.next(undefined, signal)
       await clock.sleep(appliedAt + coalesceMs - clock.boot(), signal)
       apply()
     }
@@ -88,13 +88,9 @@ export function createX509Source(options: SourceOptions & { readonly choice: Cho
       const now = clock.now()
       const leaf = svid.leaf.fingerprint256
       if (now >= whenLeft(svid, shareReplaceStream)) {
-        if (warned !== leaf)
-          emit({
-            type: 'identity.warning',
-            identity,
-            code: 'x509_rotation_late',
-            message: `${svid.spiffeId} should have been rotated: ${Math.round((svid.notAfter - now) / 1000)} s of its life are left. Asking the agent again on a new stream`,
-          })
+        const seconds = Math.round((svid.notAfter - now) / 1000)
+        const message = `${svid.spiffeId} should have been rotated: ${seconds} s of its life are left. Asking the agent again on a new stream`
+        if (warned !== leaf) emit({ type: 'identity.warning', identity, code: 'x509_rotation_late', message })
         warned = leaf
         stream.replace(leaf)
       }
