@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
 import { systemClock } from '../src/core/clock.ts'
-import { startWorld } from '../src/dev/world.ts'
+import { startWorld } from '../test/support/dev/world.ts'
 
 const runs = Number(process.argv[2] ?? 15)
 const port = 19_912

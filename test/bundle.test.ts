@@ -6,8 +6,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { systemClock } from '../src/core/clock.ts'
-import { startWorld } from '../src/dev/world.ts'
 import { anywhere, web } from './daemon/support.ts'
+import { startWorld } from './support/dev/world.ts'
 
 const { version } = JSON.parse(readFileSync('package.json', 'utf8')) as { version: string }
 

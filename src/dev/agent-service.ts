@@ -1,141 +1,86 @@
-// Answers the Workload API's calls from the agent's state: who is let in, which stream gets which message.
-import { type handleServerStreamingCall, type handleUnaryCall, type Metadata, type ServerWritableStream, status } from '@grpc/grpc-js'
-import type { Source } from '../core/source.ts'
-import type { AgentState } from './agent-state.ts'
-import { type RawX509Message, toStruct } from './workload-definition.ts'
+// Answers the Workload API's calls: who is let in, and which streams are open for the next message.
+import {
+  type handleServerStreamingCall,
+  type handleUnaryCall,
+  type Metadata,
+  type ServerWritableStream,
+  status,
+  type UntypedServiceImplementation,
+} from '@grpc/grpc-js'
 
-/**
- * How the agent behaves. serve: as SPIRE · silent: takes calls and answers nothing · hold-rotation: serves, but
- * renews nothing · end-streams: ends each stream with OK at once · a code: ends every call with it · raw: sends this
- * message, garbage perhaps, on X.509 streams.
- */
-export type Behaviour = 'serve' | 'silent' | 'hold-rotation' | 'end-streams' | Status | { raw: Partial<RawX509Message> }
-
-interface Status {
-  code: number
-  details: string
+/** What calls are answered with, by method. One that throws a Status ends its call with it. */
+export interface Methods {
+  /** Called for each stream: gives what goes out on it, at first and at each push, or undefined for nothing. */
+  readonly streams: Readonly<Record<string, () => () => Promise<object | undefined>>>
+  readonly calls: Readonly<Record<string, (request: never) => Promise<object>>>
 }
 
-export interface AgentCall {
-  readonly method: string
-  readonly headerOk: boolean
+export interface Status {
+  readonly code: number
+  readonly details: string
 }
 
-type Call = ServerWritableStream<object, object>
-type Kind = 'x509' | 'x509Bundles' | 'jwtBundles'
-
-const rememberedCalls = 1000
-const noIdentity: Status = { code: status.PERMISSION_DENIED, details: 'no identity issued' }
 const noHeader: Status = { code: status.INVALID_ARGUMENT, details: 'security header missing from request' }
-const invalid = (details: string): Status => ({ code: status.INVALID_ARGUMENT, details })
 
-export function createAgentService(state: AgentState, behaviour: Source<Behaviour>) {
-  const calls: AgentCall[] = []
-  // What each bundle stream was sent last: it gets news only, while SPIRE repeats X.509 messages.
-  const streams = new Map<Call, { kind: Kind; last?: string }>()
+const hasHeader = (metadata: Metadata): boolean => metadata.get('workload.spiffe.io').join() === 'true'
 
-  /** Notes the call; whether its header is there. */
-  const admitted = (method: string, metadata: Metadata): boolean => {
-    const headerOk = metadata.get('workload.spiffe.io').join() === 'true'
-    calls.push({ method, headerOk })
-    if (calls.length > rememberedCalls) calls.shift()
-    return headerOk
+const mapValues = <T, U>(record: Readonly<Record<string, T>>, change: (value: T) => U): Record<string, U> =>
+  Object.fromEntries(Object.entries(record).map(([name, value]) => [name, change(value)]))
+
+/** `settled` resolves when a first message may go out. */
+export function createAgentService({ streams, calls }: Methods, settled: () => Promise<void>) {
+  const open = new Map<ServerWritableStream<object, object>, () => Promise<object | undefined>>()
+
+  const finish = (call: ServerWritableStream<object, object>, error: Status) => {
+    if (open.delete(call)) call.emit('error', error)
   }
 
-  const finish = (call: Call, error: Status) => {
-    if (streams.delete(call)) call.emit('error', error)
+  const send = async (call: ServerWritableStream<object, object>) => {
+    try {
+      const message = await open.get(call)?.()
+      if (message && open.has(call)) call.write(message)
+    } catch (error) {
+      finish(call, error as Status)
+    }
   }
 
-  const send = async (call: Call) => {
-    const stream = streams.get(call)
-    const { current } = behaviour
-    if (!stream || current === 'silent') return
-    if (current === 'end-streams') {
-      streams.delete(call)
-      call.end()
-      return
-    }
-    if (typeof current === 'object') {
-      if ('code' in current) finish(call, current)
-      else if (stream.kind === 'x509') call.write(current.raw)
-      return
-    }
-    if (!state.identified()) return finish(call, noIdentity)
-    if (stream.kind === 'x509') {
-      const message = state.x509()
-      // SPIRE is silent while an entry matches whose SVID is not signed yet.
-      if (message.svids.length > 0) call.write(message)
-      return
-    }
-    const message = await state[stream.kind]()
-    const text = JSON.stringify(message)
-    if (!streams.has(call) || stream.last === text) return
-    stream.last = text
-    call.write(message)
-  }
+  const streaming = mapValues(
+    streams,
+    (start): handleServerStreamingCall<object, object> =>
+      async (call) => {
+        open.set(call, start())
+        call.on('cancelled', () => open.delete(call))
+        call.on('error', () => open.delete(call))
+        if (!hasHeader(call.metadata)) return finish(call, noHeader)
+        await settled()
+        await send(call)
+      },
+  )
 
-  const streaming =
-    (kind: Kind, method: string): handleServerStreamingCall<object, object> =>
-    async (call) => {
-      streams.set(call, { kind })
-      call.on('cancelled', () => streams.delete(call))
-      call.on('error', () => streams.delete(call))
-      if (!admitted(method, call.metadata)) return finish(call, noHeader)
-      if (state.identified()) await state.settled()
-      await send(call)
-    }
-
-  const unary =
-    <Request>(method: string, answer: (request: Request) => Promise<object>): handleUnaryCall<Request, object> =>
-    async (call, reply) => {
-      if (!admitted(method, call.metadata)) return reply(noHeader)
-      const gone = new AbortController()
-      call.on('cancelled', () => gone.abort())
-      try {
-        while (behaviour.current === 'silent') await behaviour.next('silent', gone.signal)
-        if (typeof behaviour.current === 'object' && 'code' in behaviour.current) return reply(behaviour.current)
-        reply(null, await answer(call.request))
-      } catch (error) {
-        if (gone.signal.aborted) return
-        reply(error instanceof Error ? { code: status.UNAVAILABLE, details: error.message } : (error as Status))
-      }
-    }
-
-  const fetchJwt = async (request: { audience: string[]; spiffe_id: string }) => {
-    const audience = request.audience.filter((one) => one !== '')
-    if (audience.length === 0) throw invalid('audience must be specified')
-    if (request.spiffe_id !== '' && !request.spiffe_id.startsWith('spiffe://')) throw invalid('invalid requested SPIFFE ID: scheme is missing or invalid')
-    const svids = await state.jwtSvids(request.spiffe_id, audience)
-    if (svids.length === 0) throw noIdentity
-    return { svids }
-  }
-
-  const validateJwt = async ({ audience, svid }: { audience: string; svid: string }) => {
-    if (audience === '') throw invalid('audience must be specified')
-    if (svid === '') throw invalid('svid must be specified')
-    const { spiffeId, claims } = await state.validate(svid, audience).catch((error: Error) => {
-      throw invalid(error.message)
-    })
-    return { spiffe_id: spiffeId, claims: toStruct(claims) }
-  }
+  const unary = mapValues(
+    calls,
+    (answer): handleUnaryCall<never, object> =>
+      async (call, reply) => {
+        if (!hasHeader(call.metadata)) return reply(noHeader)
+        await answer(call.request).then(
+          (message) => reply(null, message),
+          (error: Status) => reply(error),
+        )
+      },
+  )
 
   return {
-    implementation: {
-      FetchX509SVID: streaming('x509', 'FetchX509SVID'),
-      FetchX509Bundles: streaming('x509Bundles', 'FetchX509Bundles'),
-      FetchJWTBundles: streaming('jwtBundles', 'FetchJWTBundles'),
-      FetchJWTSVID: unary('FetchJWTSVID', fetchJwt),
-      ValidateJWTSVID: unary('ValidateJWTSVID', validateJwt),
+    implementation: { ...streaming, ...unary } as UntypedServiceImplementation,
+    get openStreams() {
+      return open.size
     },
-    calls,
-    streams: streams as ReadonlyMap<unknown, unknown>,
-    /** Sends the state of now to every open stream, or ends it, as the behaviour wants. */
+    /** Sends every open stream what there is to send now. */
     push: async () => {
-      await Promise.all([...streams.keys()].map(send))
+      await Promise.all([...open.keys()].map(send))
     },
     /** Ends every open stream. */
     end: (error: Status) => {
-      for (const call of streams.keys()) finish(call, error)
+      for (const call of open.keys()) finish(call, error)
     },
   }
 }

@@ -1,24 +1,21 @@
 // Listens for the dev agent, safely: the socket's mode is the only authentication that the Workload API has here.
 import { once } from 'node:events'
 import { lstat, mkdir, rm } from 'node:fs/promises'
-import { connect, createServer, type Socket } from 'node:net'
+import { connect, createServer, type Server, type Socket } from 'node:net'
 import { dirname } from 'node:path'
 
 /** sun_path holds 108 bytes with its final NUL on Linux, 104 on macOS; Node cuts longer paths off without a word. */
 const longestPath = process.platform === 'darwin' ? 103 : 107
 
 /** Listens at unix:///absolute/path: the directory is 0700 when made here, the socket 0600. */
-export async function listen(address: string, accept: (socket: Socket) => void) {
+export async function listen(address: string, accept: (socket: Socket) => void): Promise<Server> {
   const path = /^unix:(?:\/\/)?(\/[^/].*)$/.exec(address)?.[1]
   if (path === undefined) throw new Error(`${address} is no address of a dev agent: use unix:///absolute/path`)
   if (Buffer.byteLength(path) > longestPath) throw new Error(`the socket path ${path} is longer than ${longestPath} bytes, which no socket address can hold`)
   await mkdir(dirname(path), { recursive: true, mode: 0o700 })
   await removeStale(path)
 
-  const sockets = new Set<Socket>()
   const server = createServer((socket) => {
-    sockets.add(socket)
-    socket.once('close', () => sockets.delete(socket))
     socket.on('error', () => {}) // a caller that vanishes is an ordinary end
     accept(socket)
   })
@@ -31,14 +28,7 @@ export async function listen(address: string, accept: (socket: Socket) => void) 
     process.umask(before)
   }
   await once(server, 'listening')
-  return {
-    /** Stops listening and removes the socket; resolves when the last connection has ended. */
-    close: () => new Promise<void>((resolve) => server.close(() => resolve())),
-    /** Cuts every connection. */
-    destroy: () => {
-      for (const socket of sockets) socket.destroy()
-    },
-  }
+  return server
 }
 
 /** Removes what a crashed agent left: only a socket, and only after nobody answered on it. */

@@ -1,81 +1,48 @@
-// A SPIFFE agent for demos and tests: the Workload API on a socket, with the lifetimes and the moods one asks for.
+// A SPIFFE agent for the demo and the tests: the Workload API on a socket, with the lifetimes that one asks for.
 import { setTimeout as delay } from 'node:timers/promises'
-import { type handleUnaryCall, Server, ServerCredentials, status } from '@grpc/grpc-js'
-import type { Clock } from '../core/clock.ts'
-import { createCell } from '../core/source.ts'
-import { type AgentCall, type Behaviour, createAgentService } from './agent-service.ts'
+import { Server, ServerCredentials, status, type UntypedServiceImplementation } from '@grpc/grpc-js'
+import { createMethods, type MethodsOptions } from './agent-methods.ts'
+import { createAgentService, type Methods } from './agent-service.ts'
 import { listen } from './agent-socket.ts'
-import { createAgentState, type Foreign } from './agent-state.ts'
 import type { Authority } from './authority.ts'
 import { createEntries, type Entry } from './entries.ts'
-import { createJwtSvids } from './jwt-svids.ts'
-import { healthService, workloadService } from './workload-definition.ts'
+import { workloadService } from './workload-definition.ts'
 
-export interface AgentOptions {
+export interface AgentOptions extends Omit<MethodsOptions, 'entries' | 'random'> {
   /** unix:///absolute/path */
-  address: string
-  authority: Authority
-  clock: Clock
-  x509TtlSeconds: number
-  jwtTtlSeconds: number
-  /** The `iss` of JWT-SVIDs; SPIRE leaves it out unless configured. */
-  jwtIssuer?: string
-  entries?: Entry[]
-  random?: () => number
+  readonly address: string
+  readonly authority: Pick<Authority, 'bundle' | 'issueX509' | 'issueJwt'>
+  readonly x509TtlSeconds: number
+  readonly entries: readonly Entry[]
+  readonly random?: () => number
+  /** For tests: more methods, or the same ones changed. */
+  readonly extend?: (own: ReturnType<typeof createMethods>, entries: MethodsOptions['entries']) => Methods
+  readonly createServer?: (implementation: UntypedServiceImplementation) => Server
 }
 
-export interface Agent {
-  readonly address: string
-  /** The last thousand RPCs of the Workload API. */
-  readonly calls: readonly AgentCall[]
-  readonly openStreams: number
-  addEntry(entry: Entry): void
-  updateEntry(id: string, change: Partial<Entry>): void
-  deleteEntry(id: string): void
-  /** DER roots and optionally JWT keys of another trust domain. */
-  federate(trustDomain: string, bundle: Buffer[], jwks?: { keys: object[] }): void
-  unfederate(trustDomain: string): void
-  /** A new leaf and key for every entry; resolves when they have been pushed. */
-  rotateNow(): Promise<void>
-  /** Sends the same X.509 state again, as SPIRE does; bundle streams get news only. */
-  push(): void
-  setBehaviour(behaviour: Behaviour): void
-  /** Removes the socket and ends the streams: gracefully with UNAVAILABLE, or by cutting the connections. */
-  stop(how?: 'graceful' | 'abrupt'): Promise<void>
+export function workloadServer(implementation: UntypedServiceImplementation): Server {
+  const server = new Server()
+  server.addService(workloadService(), implementation)
+  return server
 }
 
 /** Starts the agent; every matching entry is served to every caller, since its socket lets in its owner only. */
-export async function startAgent(options: AgentOptions): Promise<Agent> {
+export async function startAgent({ random = Math.random, extend = (own) => own, createServer = workloadServer, ...options }: AgentOptions) {
   if (process.env['NODE_ENV'] === 'production') throw new Error('the dev agent gives identities to any caller: it does not run with NODE_ENV=production')
-  const { authority, clock, random = Math.random } = options
-  const behaviour = createCell<Behaviour>('serve')
-  const federated = new Map<string, Foreign>()
-  const jwts = createJwtSvids({ authority, clock, issuer: options.jwtIssuer, random })
-  const mayRenew = async (signal: AbortSignal) => {
-    while (behaviour.current === 'hold-rotation') await behaviour.next('hold-rotation', signal)
-  }
-  const entries = createEntries({ authority, clock, random, x509TtlSeconds: options.x509TtlSeconds, mayRenew, changed: () => service.push() })
-  const service = createAgentService(createAgentState({ ...options, entries, federated, jwts }), behaviour)
-  for (const entry of options.entries ?? []) entries.add(entry)
-  await entries.settled()
+  const entries = createEntries({ ...options, random, changed: () => service.push() })
+  const { settled } = entries
+  const service = createAgentService(extend(createMethods({ ...options, entries, random }), entries), settled)
+  await entries.set(options.entries)
 
-  const server = new Server()
-  server.addService(workloadService(), service.implementation)
-  const check: handleUnaryCall<object, object> = (_call, reply) => reply(null, { status: 'SERVING' })
-  server.addService(healthService(), { Check: check })
+  const server = createServer(service.implementation)
   const injector = server.createConnectionInjector(ServerCredentials.createInsecure())
-  const listener = await listen(options.address, (socket) => injector.injectConnection(socket)).catch(async (error) => {
-    await entries.stop()
+  const listener = await listen(options.address, (socket) => injector.injectConnection(socket)).catch((error: unknown) => {
+    entries.stop()
     throw error
   })
-  const push = async () => {
-    await entries.settled()
-    await service.push()
-  }
 
   const stop = async (how: 'graceful' | 'abrupt') => {
-    await entries.stop()
-    const closed = listener.close()
+    const closed = new Promise((resolve) => listener.close(resolve))
     if (how === 'graceful') {
       service.end({ code: status.UNAVAILABLE, details: 'the agent is stopping' })
       server.tryShutdown(() => {}) // its callback comes before the streams' last bytes have left
@@ -83,37 +50,23 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
       await Promise.race([closed, delay(200, undefined, { ref: false })])
     }
     server.forceShutdown()
-    listener.destroy()
+    entries.stop()
     await closed
   }
   let stopping: Promise<void> | undefined
 
   return {
     address: options.address,
-    calls: service.calls,
+    entries,
     get openStreams() {
-      return service.streams.size
+      return service.openStreams
     },
-    addEntry: entries.add,
-    updateEntry: (id, change) => {
-      entries.update(id, change)
-      for (const { entry } of entries.identities) if (entry.id === id) jwts.forget(entry.spiffeId)
+    /** Sends the same X.509 state again, as SPIRE does. */
+    push: async () => {
+      await settled()
+      await service.push()
     },
-    deleteEntry: entries.delete,
-    federate: (trustDomain, bundle, jwks = { keys: [] }) => {
-      federated.set(trustDomain, { bundle, jwks })
-      void push()
-    },
-    unfederate: (trustDomain) => {
-      federated.delete(trustDomain)
-      void push()
-    },
-    rotateNow: entries.renewAll,
-    push: () => void push(),
-    setBehaviour: (next) => {
-      behaviour.set(next)
-      void push()
-    },
-    stop: (how = 'graceful') => (stopping ??= stop(how)),
+    /** Removes the socket and ends the streams: gracefully with UNAVAILABLE, or by cutting the connections. */
+    stop: (how: 'graceful' | 'abrupt' = 'graceful'): Promise<void> => (stopping ??= stop(how)),
   }
 }

@@ -1,5 +1,6 @@
-// What the dev AWS's parts hand each other: a request as it came in, what was learnt from it, and a refusal.
+// What the dev AWS's parts hand each other: a request as it came in, and a refusal.
 import type { IncomingMessage } from 'node:http'
+import { buffer } from 'node:stream/consumers'
 
 export interface AwsRequest {
   readonly method: string
@@ -12,42 +13,18 @@ export interface AwsRequest {
   readonly body: Buffer
 }
 
-/** Filled in by the verifiers as far as they get. */
-export interface RequestFacts {
-  spiffeId?: string
-  roleArn?: string
-  sessionName?: string
-}
+export type AwsError = ReturnType<typeof refuse>
 
-/** A refusal as AWS words it; `detail` is for the record of requests only, since AWS says less than it knows. */
-export interface AwsError extends Error {
-  readonly status: number
-  readonly code: string
-  readonly detail: string | undefined
-}
-
-export const refuse = (status: number, code: string, message: string, detail?: string): AwsError => Object.assign(new Error(message), { status, code, detail })
+/** A refusal as AWS words it; `detail` is for tests only, since AWS says less than it knows. */
+export const refuse = (status: number, code: string, message: string, detail?: string) => Object.assign(new Error(message), { status, code, detail })
 
 export const isAwsError = (error: unknown): error is AwsError => error instanceof Error && 'status' in error && 'code' in error && 'detail' in error
 
-const longestBody = 1 << 20
-
 export async function readRequest(message: IncomingMessage): Promise<AwsRequest> {
-  const chunks: Buffer[] = []
-  let length = 0
-  for await (const chunk of message as AsyncIterable<Buffer>) {
-    length += chunk.length
-    if (length > longestBody) throw refuse(413, 'RequestEntityTooLarge', 'Request entity too large')
-    chunks.push(chunk)
-  }
-  const [, path = '', query = ''] = /^([^?]*)\??(.*)$/s.exec(message.url ?? '') ?? []
-  const headers: Record<string, string> = {}
-  for (let at = 0; at < message.rawHeaders.length; at += 2) {
-    const name = (message.rawHeaders[at] ?? '').toLowerCase()
-    const value = message.rawHeaders[at + 1] ?? ''
-    headers[name] = headers[name] === undefined ? value : `${headers[name]},${value}`
-  }
-  return { method: message.method ?? '', path, query, headers, body: Buffer.concat(chunks) }
+  const { method = '', url = '', headersDistinct } = message
+  const [, path = '', query = ''] = /^([^?]*)\??(.*)$/s.exec(url) ?? []
+  const headers = Object.fromEntries(Object.entries(headersDistinct).map(([name, values = []]) => [name, values.join()]))
+  return { method, path, query, headers, body: await buffer(message) }
 }
 
 /** The parts of an ARN; undefined when it is none. */

@@ -1,66 +1,34 @@
 // IAM Roles Anywhere's CreateSession, verified as AWS documents it: signature, certificate path, profile and role.
 import { randomUUID, verify } from 'node:crypto'
-import { type AwsRequest, parseArn, type RequestFacts, refuse } from './aws-request.ts'
-import { isoSeconds, type Sessions } from './aws-sessions.ts'
+import { type Account, isoSeconds } from './aws-account.ts'
+import { type AwsRequest, parseArn, refuse } from './aws-request.ts'
 import { dateProblem, parseAuthorization, problemOf, stringToSign } from './aws-sigv4.ts'
 import { type ReadCertificate, readChain, readLeaf, verifyPath } from './aws-x509.ts'
-
-export interface TrustAnchor {
-  arn: string
-  enabled?: boolean
-  /** DER. */
-  roots: () => Buffer[]
-}
-
-export interface Profile {
-  arn: string
-  enabled?: boolean
-  roleArns: string[]
-  acceptRoleSessionName?: boolean
-  /** 3600 unless set. */
-  durationSeconds?: number
-}
-
-export interface RoleGrant {
-  roleArn: string
-  /** 3600 unless set, as in IAM. */
-  maxSessionSeconds?: number
-  /** Who may have it; anybody whom the authority knows unless set. */
-  spiffeIds?: string[]
-}
-
-export interface RolesAnywhereOptions {
-  trustAnchors: readonly TrustAnchor[]
-  profiles: readonly Profile[]
-  roles: readonly RoleGrant[]
-  sessions: Sessions
-}
 
 const denied = (message: string, detail?: string) => refuse(403, 'AccessDeniedException', message, detail)
 const invalid = (message: string) => refuse(400, 'ValidationException', message)
 const algorithms: Record<string, string> = { rsa: 'AWS4-X509-RSA-SHA256', ec: 'AWS4-X509-ECDSA-SHA256' }
 
 /** Answers a CreateSession with the JSON body of its 201. */
-export async function createSession(request: AwsRequest, facts: RequestFacts, now: number, options: RolesAnywhereOptions): Promise<object> {
+export async function createSession(request: AwsRequest, account: Account): Promise<string> {
+  const now = account.clock.now()
   const leaf = readLeaf(request)
   const chain = readChain(request, leaf)
-  const [spiffeId] = leaf.facts.uris
-  if (spiffeId !== undefined) facts.spiffeId = spiffeId
+  const [spiffeId = ''] = leaf.facts.uris
   const query = new URLSearchParams(request.query)
-  const anchor = find(options.trustAnchors, query.get('trustAnchorArn'), 'trustAnchorArn')
+  const anchor = find(account.trustAnchors, query.get('trustAnchorArn'), 'trustAnchorArn')
   verifySignature(request, leaf, parseArn(anchor.arn)?.region ?? '', now)
   verifyPath(leaf, chain, anchor.roots(), now)
 
-  const profile = find(options.profiles, query.get('profileArn'), 'profileArn')
+  const profile = find(account.profiles, query.get('profileArn'), 'profileArn')
   if (parseArn(profile.arn)?.region !== parseArn(anchor.arn)?.region) throw invalid('Trust anchor and profile must be in the same region')
   const roleArn = query.get('roleArn') ?? ''
   if (parseArn(roleArn)?.service !== 'iam') throw invalid('Invalid roleArn')
-  facts.roleArn = roleArn
-  const role = options.roles.find((one) => one.roleArn === roleArn)
+  const role = account.roles.find((one) => one.roleArn === roleArn)
   const mayNot = (detail: string) => denied(`Unable to assume role for ${roleArn}`, detail)
   if (!profile.roleArns.includes(roleArn)) throw mayNot('the role is not in the profile')
   if (!role) throw mayNot('there is no such role')
-  if (role.spiffeIds && !role.spiffeIds.includes(spiffeId ?? '')) throw mayNot(`the role's trust policy does not name ${spiffeId}`)
+  if (role.spiffeIds && !role.spiffeIds.includes(spiffeId)) throw mayNot(`the role's trust policy does not name ${spiffeId}`)
 
   const wanted = readBody(request)
   if (wanted.roleSessionName !== undefined && !profile.acceptRoleSessionName) throw denied('Not authorized to set roleSessionName')
@@ -68,14 +36,12 @@ export async function createSession(request: AwsRequest, facts: RequestFacts, no
   if (durationSeconds > (role.maxSessionSeconds ?? 3600)) throw invalid('The requested DurationSeconds exceeds the MaxSessionDuration set for this role.')
   const serial = leaf.x509.serialNumber.toLowerCase()
   const sessionName = wanted.roleSessionName ?? serial
-  facts.sessionName = sessionName
-  const session = await options.sessions.issue({ roleArn, sessionName, durationSeconds })
-  const { accessKeyId, secretAccessKey, sessionToken, expiration } = session
+  const { accessKeyId, secretAccessKey, sessionToken, expiration, ...assumed } = await account.issue({ roleArn, sessionName, durationSeconds })
   const commonName = /^CN=(.*)$/m.exec(leaf.x509.subject)?.[1]
-  return {
+  return JSON.stringify({
     credentialSet: [
       {
-        assumedRoleUser: { arn: session.assumedRoleArn, assumedRoleId: session.assumedRoleId },
+        assumedRoleUser: { arn: assumed.assumedRoleArn, assumedRoleId: assumed.assumedRoleId },
         credentials: { accessKeyId, secretAccessKey, sessionToken, expiration: isoSeconds(expiration) },
         packedPolicySize: 10,
         roleArn,
@@ -83,7 +49,7 @@ export async function createSession(request: AwsRequest, facts: RequestFacts, no
       },
     ],
     subjectArn: anchor.arn.replace(/:trust-anchor\/.*/, `:subject/${randomUUID()}`),
-  }
+  })
 }
 
 function find<T extends { arn: string; enabled?: boolean }>(all: readonly T[], arn: string | null, name: string): T {

@@ -1,7 +1,7 @@
 // Signature Version 4 from the side that checks: the canonical request, the string to sign, and who signed.
 import { createHash, createHmac } from 'node:crypto'
+import { type Account, isoSeconds, type Session } from './aws-account.ts'
 import { type AwsRequest, refuse } from './aws-request.ts'
-import { isoSeconds, type Session, type Sessions } from './aws-sessions.ts'
 
 export type Authorization = NonNullable<ReturnType<typeof parseAuthorization>>
 
@@ -46,16 +46,12 @@ export function stringToSign(request: AwsRequest, authorization: Authorization):
   return [authorization.algorithm, request.headers['x-amz-date'], authorization.scope, sha256(canonical)].join('\n')
 }
 
-interface Expected {
-  service: string
-  /** Any unless set. */
-  region: string | undefined
-  /** Headers that must be signed. */
-  signed: string[]
-}
-
 /** What is wrong with the scope or the signed headers, if anything: the signature itself says nothing about them. */
-export function problemOf(request: AwsRequest, { date, service, region, signedHeaders }: Authorization, expected: Expected): string | undefined {
+export function problemOf(
+  request: AwsRequest,
+  { date, service, region, signedHeaders }: Authorization,
+  expected: { service: string; region: string | undefined; signed: string[] },
+): string | undefined {
   if (date !== request.headers['x-amz-date']?.slice(0, 8)) return 'the scope has another date than X-Amz-Date'
   if (service !== expected.service) return `the scope is for ${service}`
   if (expected.region !== undefined && region !== expected.region) return `the scope is for ${region}, not ${expected.region}`
@@ -78,7 +74,8 @@ export function dateProblem(request: AwsRequest, now: number, minutes: number): 
 const hmac = (key: Buffer | string, data: string): Buffer => createHmac('sha256', key).update(data).digest()
 
 /** Whose request this is, by its SigV4 signature with session credentials; refuses as STS does. */
-export function authenticate(request: AwsRequest, sessions: Sessions, now: number, region: string | undefined): Session {
+export function authenticate(request: AwsRequest, { sessions, region, clock }: Account): Session {
+  const now = clock.now()
   const header = request.headers['authorization']
   if (header === undefined) throw refuse(403, 'MissingAuthenticationToken', 'Request is missing Authentication Token')
   const authorization = parseAuthorization(header)
@@ -91,7 +88,7 @@ export function authenticate(request: AwsRequest, sessions: Sessions, now: numbe
       'The request signature we calculated does not match the signature you provided. Check your AWS Secret Access Key and signing method.',
       detail,
     )
-  const session = sessions.find(authorization.credential)
+  const session = sessions.get(authorization.credential)
   const token = request.headers['x-amz-security-token']
   if (!session || token !== session.sessionToken)
     throw refuse(403, 'InvalidClientTokenId', 'The security token included in the request is invalid.', session ? 'another token' : 'no such access key')

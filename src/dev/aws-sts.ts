@@ -1,75 +1,58 @@
 // STS as far as it is needed: AssumeRoleWithWebIdentity and GetCallerIdentity, in its query protocol.
 import { randomUUID } from 'node:crypto'
-import { createLocalJWKSet, decodeJwt, decodeProtectedHeader, errors, type JSONWebKeySet, jwtVerify } from 'jose'
-import { type AwsError, type AwsRequest, parseArn, type RequestFacts, refuse } from './aws-request.ts'
-import type { RoleGrant } from './aws-rolesanywhere.ts'
-import { isoSeconds, type Session, type Sessions } from './aws-sessions.ts'
+import { createLocalJWKSet, decodeJwt, decodeProtectedHeader, errors, jwtVerify } from 'jose'
+import { type Account, isoSeconds } from './aws-account.ts'
+import { type AwsError, type AwsRequest, parseArn, refuse } from './aws-request.ts'
 import { authenticate } from './aws-sigv4.ts'
-
-export interface OidcProvider {
-  issuer: string
-  audiences: string[]
-  jwks: () => Promise<{ keys: object[] }>
-}
-
-export interface StsOptions {
-  oidcProviders: readonly OidcProvider[]
-  roles: readonly RoleGrant[]
-  sessions: Sessions
-  /** What the scope of a signature must name; any region unless set. */
-  region: string | undefined
-}
 
 const validation = (message: string) => refuse(400, 'ValidationError', message)
 const badToken = (message: string, detail?: string) => refuse(400, 'InvalidIdentityToken', message, detail)
 
-/** The form of a query-protocol request; refuses what STS would not read. */
-export function readForm(request: AwsRequest): URLSearchParams {
+/** The form of a query-protocol request; refuses what STS would not read, and every action but one. */
+function readForm(request: AwsRequest, action: string): URLSearchParams {
   const type = request.headers['content-type'] ?? ''
   if (request.method !== 'POST' || !type.startsWith('application/x-www-form-urlencoded'))
     throw refuse(404, 'UnknownOperationException', 'The requested operation is not supported')
   const form = new URLSearchParams(request.body.toString())
   if (form.get('Version') !== '2011-06-15') throw refuse(400, 'NoSuchVersion', 'Could not find the requested version')
+  if (form.get('Action') !== action) throw refuse(400, 'InvalidAction', `Could not find operation ${form.get('Action')} for version 2011-06-15`)
   return form
 }
 
 /** Answers with the XML of a success. */
-export async function assumeRoleWithWebIdentity(
-  request: AwsRequest,
-  form: URLSearchParams,
-  facts: RequestFacts,
-  now: number,
-  options: StsOptions,
-): Promise<string> {
+export async function assumeRoleWithWebIdentity(request: AwsRequest, account: Account): Promise<string> {
+  const form = readForm(request, 'AssumeRoleWithWebIdentity')
   // AWS would take these; whoever sends them here has put a secret where logs and proxies keep it.
   if (/webidentitytoken/i.test(request.query)) throw validation('The token belongs in the body, not in the URL')
   for (const header of ['authorization', 'x-amz-security-token'])
     if (request.headers[header] !== undefined) throw validation(`AssumeRoleWithWebIdentity is unsigned: remove ${header}`)
   const wanted = readWanted(form)
-  const token = lengthBetween(form, 'WebIdentityToken', 4, 20_000)
-  facts.roleArn = wanted.roleArn
-  const { subject, issuer, audience } = await verifyToken(token, now, options.oidcProviders, facts)
-  const role = options.roles.find((one) => one.roleArn === wanted.roleArn)
+  const { subject, issuer, audience } = await verifyToken(lengthBetween(form, 'WebIdentityToken', 4, 20_000), account)
+  const role = account.roles.find((one) => one.roleArn === wanted.roleArn)
   if (!role || (role.spiffeIds && !role.spiffeIds.includes(subject)))
     throw refuse(403, 'AccessDenied', 'Not authorized to perform sts:AssumeRoleWithWebIdentity')
-  const longest = role.maxSessionSeconds ?? 3600
-  if (wanted.durationSeconds > longest) throw validation('The requested DurationSeconds exceeds the MaxSessionDuration set for this role.')
-  facts.sessionName = wanted.sessionName
-  const session = await options.sessions.issue(wanted)
-  return answer(
-    'AssumeRoleWithWebIdentity',
-    `${element('Audience', audience)}${element('Provider', issuer)}${element('SubjectFromWebIdentityToken', subject)}` + credentialsXml(session),
-  )
+  if (wanted.durationSeconds > (role.maxSessionSeconds ?? 3600))
+    throw validation('The requested DurationSeconds exceeds the MaxSessionDuration set for this role.')
+  const session = await account.issue(wanted)
+  return answer('AssumeRoleWithWebIdentity', {
+    Audience: audience,
+    Provider: issuer,
+    SubjectFromWebIdentityToken: subject,
+    AssumedRoleUser: { AssumedRoleId: session.assumedRoleId, Arn: session.assumedRoleArn },
+    Credentials: {
+      AccessKeyId: session.accessKeyId,
+      SecretAccessKey: session.secretAccessKey,
+      SessionToken: session.sessionToken,
+      Expiration: isoSeconds(session.expiration),
+    },
+  })
 }
 
 /** Who signed the request. */
-export function getCallerIdentity(request: AwsRequest, facts: RequestFacts, now: number, options: StsOptions): string {
-  const session = authenticate(request, options.sessions, now, options.region)
-  facts.sessionName = session.assumedRoleArn.slice(session.assumedRoleArn.lastIndexOf('/') + 1)
-  return answer(
-    'GetCallerIdentity',
-    `${element('Arn', session.assumedRoleArn)}${element('UserId', session.assumedRoleId)}${element('Account', session.account)}`,
-  )
+export function getCallerIdentity(request: AwsRequest, account: Account): string {
+  readForm(request, 'GetCallerIdentity')
+  const session = authenticate(request, account)
+  return answer('GetCallerIdentity', { Arn: session.assumedRoleArn, UserId: session.assumedRoleId, Account: session.account })
 }
 
 const constraint = (what: string, must: string) => validation(`1 validation error detected: Value ${what} failed to satisfy constraint: Member must ${must}`)
@@ -93,18 +76,17 @@ function readWanted(form: URLSearchParams) {
 
 const algorithms = ['RS256', 'RS384', 'RS512', 'ES256', 'ES384', 'ES512']
 
-async function verifyToken(token: string, now: number, providers: readonly OidcProvider[], facts: RequestFacts) {
+async function verifyToken(token: string, { oidcProviders, clock }: Account) {
   const { header, claims } = unpack(token)
-  if (typeof claims.sub === 'string') facts.spiffeId = claims.sub
   if (!algorithms.includes(header.alg ?? '')) throw badToken(`The algorithm ${header.alg} is not supported`)
   for (const name of ['iss', 'aud', 'sub', 'iat', 'exp']) if (claims[name] === undefined) throw badToken(`Missing a required claim: ${name}`)
   const { iat = 0, exp = 0 } = claims
   for (const instant of [iat, exp]) if (!Number.isInteger(instant)) throw badToken('Timestamps must be integers')
-  const provider = providers.find(({ issuer }) => issuer === claims.iss)
+  const provider = oidcProviders.find(({ issuer }) => issuer === claims.iss)
   if (!provider) throw badToken(`No OpenIDConnect provider found in your account for ${claims.iss}`)
   const audience = [claims.aud ?? []].flat().find((one) => provider.audiences.includes(one))
   if (audience === undefined) throw badToken('Incorrect token audience')
-  const nowSeconds = Math.floor(now / 1000)
+  const nowSeconds = Math.floor(clock.now() / 1000)
   if (exp <= nowSeconds)
     throw refuse(400, 'ExpiredTokenException', `Token expired: current date/time ${nowSeconds} must be before the expiration date/time ${exp}`)
   if (iat > nowSeconds + 300) throw badToken('The token was issued in the future')
@@ -112,7 +94,7 @@ async function verifyToken(token: string, now: number, providers: readonly OidcP
   try {
     // The times have been looked at above, in AWS's words.
     const currentDate = new Date(iat * 1000)
-    await jwtVerify(token, createLocalJWKSet((await provider.jwks()) as JSONWebKeySet), { algorithms, currentDate })
+    await jwtVerify(token, createLocalJWKSet(await provider.jwks()), { algorithms, currentDate })
   } catch (error) {
     throw error instanceof errors.JWKSNoMatchingKey
       ? badToken(noKey, error.message)
@@ -131,22 +113,22 @@ function unpack(token: string) {
   }
 }
 
+interface Fields {
+  readonly [name: string]: string | Fields
+}
+
 const escape = (text: string): string => text.replace(/[<>&"']/g, (one) => `&#${one.charCodeAt(0)};`)
 
-const element = (name: string, text: string): string => `<${name}>${escape(text)}</${name}>`
-
-const credentialsXml = (session: Session): string =>
-  `<AssumedRoleUser>${element('AssumedRoleId', session.assumedRoleId)}${element('Arn', session.assumedRoleArn)}</AssumedRoleUser>` +
-  `<Credentials>${element('AccessKeyId', session.accessKeyId)}${element('SecretAccessKey', session.secretAccessKey)}` +
-  `${element('SessionToken', session.sessionToken)}${element('Expiration', isoSeconds(session.expiration))}</Credentials>`
+const xml = (fields: Fields): string =>
+  Object.entries(fields)
+    .map(([name, value]) => `<${name}>${typeof value === 'string' ? escape(value) : xml(value)}</${name}>`)
+    .join('')
 
 const namespace = 'https://sts.amazonaws.com/doc/2011-06-15/'
 
-const answer = (action: string, result: string): string =>
-  `<${action}Response xmlns="${namespace}"><${action}Result>${result}</${action}Result>` +
-  `<ResponseMetadata>${element('RequestId', randomUUID())}</ResponseMetadata></${action}Response>`
+const answer = (action: string, result: Fields): string =>
+  `<${action}Response xmlns="${namespace}">${xml({ [`${action}Result`]: result, ResponseMetadata: { RequestId: randomUUID() } })}</${action}Response>`
 
 /** The body of a refusal in the query protocol. */
-export const errorXml = ({ status, code, message }: Pick<AwsError, 'status' | 'code' | 'message'>): string =>
-  `<ErrorResponse xmlns="${namespace}"><Error>${element('Type', status < 500 ? 'Sender' : 'Receiver')}` +
-  `${element('Code', code)}${element('Message', message)}</Error>${element('RequestId', randomUUID())}</ErrorResponse>`
+export const errorXml = ({ status, code, message }: AwsError): string =>
+  `<ErrorResponse xmlns="${namespace}">${xml({ Error: { Type: status < 500 ? 'Sender' : 'Receiver', Code: code, Message: message }, RequestId: randomUUID() })}</ErrorResponse>`

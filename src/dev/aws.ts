@@ -1,82 +1,53 @@
-// AWS on loopback, as far as it gives credentials: it verifies like the real one, and can be told to fail.
-import type { Clock } from '../core/clock.ts'
-import { type Fault, isRolesAnywhere, openListener, type RecordedRequest, type Reply } from './aws-listener.ts'
-import { type AwsRequest, refuse } from './aws-request.ts'
-import { createSession, type RolesAnywhereOptions } from './aws-rolesanywhere.ts'
-import { createSessions, type Mint, mintAt } from './aws-sessions.ts'
-import { assumeRoleWithWebIdentity, getCallerIdentity, readForm, type StsOptions } from './aws-sts.ts'
+// AWS on loopback, as far as it gives credentials: it verifies like the real one.
+import { randomUUID } from 'node:crypto'
+import { once } from 'node:events'
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { type AccountOptions, openAccount } from './aws-account.ts'
+import { type AwsRequest, isAwsError, readRequest, refuse } from './aws-request.ts'
+import { createSession } from './aws-rolesanywhere.ts'
+import { assumeRoleWithWebIdentity, errorXml, getCallerIdentity } from './aws-sts.ts'
 
-export interface DevAwsOptions extends Omit<RolesAnywhereOptions & StsOptions, 'sessions' | 'region'> {
-  clock: Clock
-  /** The region of STS signatures; any unless set. */
-  region?: string
-  /** How long its sessions really live, whatever valid duration was asked: lets a demo rotate. */
-  issueSeconds?: number
-  /** AWS's clock is ahead of `clock` by this, in what it verifies, issues and writes into Date. */
-  clockSkewSeconds?: number
-  /** After verification: hands out these instead of minted ones. */
-  mint?: Mint
+/** issuing: Roles Anywhere at POST …/sessions, STS at any other path · checking: STS GetCallerIdentity. */
+export type ListenerName = 'issuing' | 'checking'
+
+/** Gives what is sent, or undefined if it has seen to the response itself; throws a refusal. */
+export type Handle = (request: AwsRequest, response: ServerResponse) => Promise<Reply | undefined>
+
+interface Reply {
+  readonly status: number
+  readonly type: string
+  readonly body: string
 }
 
-export interface DevAws {
-  /** Roles Anywhere at POST …/sessions, STS at any other path. */
-  readonly issuingUrl: string
-  /** STS GetCallerIdentity. */
-  readonly checkingUrl: string
-  /** The last thousand. */
-  readonly requests: readonly Readonly<RecordedRequest>[]
-  /** Requests to the issuing listener that are not answered yet. */
-  readonly inFlight: number
-  /** For the issuing listener only. */
-  setFault(fault: Fault | undefined): void
-  closeIssuing(): Promise<void>
-  /** On the same port. */
-  openIssuing(): Promise<void>
-  stop(): Promise<void>
+export interface DevAwsOptions extends AccountOptions {
+  /** For tests: what stands before the verification. */
+  readonly around?: (listener: ListenerName, handle: Handle) => Handle
 }
-
-const rememberedRequests = 1000
 
 /** Starts both listeners, on ports of 127.0.0.1 that the system picks. */
-export async function startDevAws(options: DevAwsOptions): Promise<DevAws> {
-  const { clock } = options
-  const now = () => clock.now() + (options.clockSkewSeconds ?? 0) * 1000
-  const mint: Mint = async ({ durationSeconds }) => mintAt(now() + (options.issueSeconds ?? durationSeconds) * 1000)
-  const sessions = createSessions(options.mint ?? mint)
-  const services = { ...options, sessions, region: options.region }
-  const requests: RecordedRequest[] = []
-  const record = (request: RecordedRequest) => {
-    requests.push(request)
-    if (requests.length > rememberedRequests) requests.shift()
-  }
-
-  const handle = async (request: AwsRequest, facts: RecordedRequest): Promise<Reply> => {
-    const issues = facts.listener === 'issuing'
-    if (issues && isRolesAnywhere(request)) {
-      facts.action = 'CreateSession'
-      if (request.method !== 'POST') throw refuse(404, 'UnknownOperationException', 'Not found')
-      return { status: 201, type: 'application/json', body: JSON.stringify(await createSession(request, facts, now(), services)) }
-    }
-    const form = readForm(request)
-    facts.action = form.get('Action') ?? ''
-    if (issues && facts.action === 'AssumeRoleWithWebIdentity') return xml(await assumeRoleWithWebIdentity(request, form, facts, now(), services))
-    if (!issues && facts.action === 'GetCallerIdentity') return xml(getCallerIdentity(request, facts, now(), services))
-    throw refuse(400, 'InvalidAction', `Could not find operation ${facts.action} for version 2011-06-15`)
-  }
-
-  const issuing = await openListener({ name: 'issuing', clock, now, handle, record })
-  const checking = await openListener({ name: 'checking', clock, now, handle, record })
+export async function startDevAws({ around = (_listener, handle) => handle, ...options }: DevAwsOptions) {
+  const account = openAccount(options)
+  const { now } = options.clock
+  const issuing = await openListener(
+    now,
+    around('issuing', async (request) => {
+      if (isRolesAnywhere(request)) {
+        if (request.method !== 'POST') throw refuse(404, 'UnknownOperationException', 'Not found')
+        return { status: 201, type: 'application/json', body: await createSession(request, account) }
+      }
+      return { status: 200, type: 'text/xml', body: await assumeRoleWithWebIdentity(request, account) }
+    }),
+  )
+  const checking = await openListener(
+    now,
+    around('checking', async (request) => ({ status: 200, type: 'text/xml', body: getCallerIdentity(request, account) })),
+  )
   return {
     issuingUrl: issuing.url,
     checkingUrl: checking.url,
-    requests,
-    get inFlight() {
-      return issuing.inFlight
-    },
-    setFault: (fault) => {
-      issuing.fault = fault
-    },
     closeIssuing: issuing.close,
+    /** On the same port. */
     openIssuing: issuing.open,
     stop: async () => {
       await Promise.all([issuing.close(), checking.close()])
@@ -84,4 +55,44 @@ export async function startDevAws(options: DevAwsOptions): Promise<DevAws> {
   }
 }
 
-const xml = (body: string): Reply => ({ status: 200, type: 'text/xml', body })
+/** Below any prefix. */
+const isRolesAnywhere = ({ path }: AwsRequest): boolean => path.endsWith('/sessions')
+
+async function openListener(now: () => number, handle: Handle) {
+  const serve = async (message: IncomingMessage, response: ServerResponse) => {
+    const request = await readRequest(message)
+    const reply = await handle(request, response).catch((thrown): Reply => {
+      const error = isAwsError(thrown) ? thrown : refuse(500, 'InternalFailure', 'Internal failure')
+      // Each service words a refusal in its own protocol.
+      if (!isRolesAnywhere(request)) return { status: error.status, type: 'text/xml', body: errorXml(error) }
+      response.setHeader('X-Amzn-ErrorType', error.code)
+      return { status: error.status, type: 'application/json', body: JSON.stringify({ message: error.message }) }
+    })
+    if (!reply) return
+    response.writeHead(reply.status, { 'content-type': reply.type, date: new Date(now()).toUTCString(), 'x-amzn-requestid': randomUUID() })
+    response.end(reply.body)
+  }
+  const server = createServer((message, response) => {
+    // What is left to fail is reading the request: its caller has gone.
+    serve(message, response).catch(() => response.destroy())
+  })
+  let port = 0
+  const open = async () => {
+    server.listen(port, '127.0.0.1')
+    await once(server, 'listening')
+    port = (server.address() as AddressInfo).port
+  }
+  await open()
+  return {
+    url: `http://127.0.0.1:${port}`,
+    open,
+    /** Cuts every connection. */
+    close: async () => {
+      if (!server.listening) return
+      const closed = once(server, 'close')
+      server.close()
+      server.closeAllConnections()
+      await closed
+    },
+  }
+}

@@ -7,7 +7,7 @@ import { dirname, join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { json } from 'node:stream/consumers'
 import type { StatusReport } from '../core/health.ts'
-import type { World } from './world.ts'
+import { arns, audience, region } from './world.ts'
 
 /** Starts a program of Node's with this environment and nothing of the person's own; `told` gets each line of its output. */
 export function startChild(command: readonly string[], folder: string, variables: Readonly<Record<string, string>>, told?: (line: string) => void) {
@@ -35,12 +35,12 @@ export function startChild(command: readonly string[], folder: string, variables
   }
 }
 
-/** Starts the daemon's bundle, which is beside the demo's. */
-export function startDaemon(world: World, folder: string) {
+/** Starts the daemon's bundle, which is beside the demo's, with the agent at `socket` and AWS at `endpoint`. */
+export function startDaemon(socket: string, endpoint: string, folder: string) {
   const bundle = join(dirname(realpathSync(process.argv[1] ?? '')), 'svidecar.cjs')
   if (!existsSync(bundle)) throw new Error(`there is no ${bundle}, which the demo runs as its daemon: build both with "node build.ts"`)
   return {
-    ...startChild([bundle, 'run'], folder, { SVIDECAR_CONFIG_YAML: configuration(world, folder) }),
+    ...startChild([bundle, 'run'], folder, { SVIDECAR_CONFIG_YAML: configuration(socket, endpoint, folder) }),
     /** As `svidecar status --json` prints it. */
     status: async () => (await ask(join(folder, 'control.sock'), '/status')) as StatusReport,
     /** What points an SDK at one profile: names and values of environment variables, no secret. */
@@ -49,12 +49,12 @@ export function startDaemon(world: World, folder: string) {
 }
 
 /** JSON is YAML. The folder of the demo is the runtime directory, so that its paths stay short enough to paste. */
-const configuration = ({ aws, arns, audience, socket }: World, folder: string): string =>
+const configuration = (socket: string, endpoint: string, folder: string): string =>
   JSON.stringify({
     identities: { default: { workload_api: socket } },
     profiles: {
-      app: { endpoint: aws.issuingUrl, roles_anywhere: { trust_anchor_arn: arns.trustAnchor, profile_arn: arns.profile, role_arn: arns.role } },
-      reports: { endpoint: aws.issuingUrl, region: 'us-east-1', web_identity: { role_arn: arns.webIdentityRole, audience } },
+      app: { endpoint, roles_anywhere: { trust_anchor_arn: arns.trustAnchor, profile_arn: arns.profile, role_arn: arns.role } },
+      reports: { endpoint, region, web_identity: { role_arn: arns.webIdentityRole, audience } },
     },
     consumers: { app: { profiles: ['app'] }, reports: { profiles: ['reports'] } },
     container_endpoint: { listen: '127.0.0.1:0' },

@@ -6,11 +6,13 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { systemClock } from '../core/clock.ts'
 import { errorText } from '../core/errors.ts'
 import { startAgent } from './agent.ts'
+import { createAuthority } from './authority.ts'
+import { startDevAws } from './aws.ts'
 import { startChild, startDaemon, startGuard } from './demo-children.ts'
 import type { Call } from './demo-client.ts'
 import { openScreen, readKeys } from './demo-screen.ts'
 import { count, createStory, entryLine, objections, type Part, type ProfileName, profileNames, type Story } from './demo-story.ts'
-import { startWorld } from './world.ts'
+import { agentOptions, authorityOptions, awsOptions } from './world.ts'
 
 export interface DemoOptions {
   /** When it ends by itself and judges; left out, a person ends it. */
@@ -56,30 +58,25 @@ async function perform({ forMs, svidSeconds, sessionSeconds }: DemoOptions, stor
 
   const folder = await mkdtemp(join(tmpdir(), 'svidecar-demo-'))
   stack.defer(() => rm(folder, { recursive: true, force: true }))
-  const agentOptions = { clock: systemClock, x509TtlSeconds: svidSeconds, jwtTtlSeconds: svidSeconds }
-  const world = await startWorld({ directory: folder, ...agentOptions, sessionSeconds })
-  const { aws, authority, spiffeId, socket, issuer } = world
-  stack.defer(() => world.stop())
-
-  let { agent } = world
+  const worldOptions = { directory: folder, clock: systemClock, x509TtlSeconds: svidSeconds, jwtTtlSeconds: svidSeconds, sessionSeconds }
+  const authority = await createAuthority(authorityOptions(systemClock))
+  const aws = await startDevAws(awsOptions(worldOptions, authority))
+  stack.defer(aws.stop)
+  // Each agent has the same authority, so that AWS goes on trusting what the next one issues.
+  const startNext = () => startAgent(agentOptions(worldOptions, authority))
+  let agent = await startNext()
   stack.defer(() => agent.stop())
-  // With a common name in its certificate, or the daemon warns that the source identity changes with each serial.
-  const dnsNames = ['web.dev.local']
-  agent.updateEntry('web', { dnsNames })
+
   /** Takes a part away that is here, brings one back that is not. */
   async function turn(part: Part): Promise<void> {
     const here = !story.away.has(part)
     if (part === 'AWS') await (here ? aws.closeIssuing() : aws.openIssuing())
     else if (here) await agent.stop()
-    else {
-      // The same authority, so that AWS goes on trusting what the next agent issues.
-      const entries = [{ id: 'web', spiffeId, hint: 'web', dnsNames }]
-      agent = await startAgent({ ...agentOptions, address: socket, authority, jwtIssuer: issuer, entries })
-    }
+    else agent = await startNext()
     story.switched(part, !here)
   }
 
-  const daemon = startDaemon(world, folder)
+  const daemon = startDaemon(agent.address, aws.issuingUrl, folder)
   stack.defer(startGuard(daemon.pid, folder))
   stack.defer(() => daemon.stop())
   void daemon.ended.then((how) => finish(`the daemon, with ${how}`))

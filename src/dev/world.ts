@@ -1,9 +1,10 @@
 // A whole world for one laptop: an authority, an agent with one entry, and an AWS that trusts the authority.
 import { join } from 'node:path'
 import type { Clock } from '../core/clock.ts'
-import { type Agent, startAgent } from './agent.ts'
-import { type Authority, createAuthority } from './authority.ts'
-import { type DevAws, startDevAws } from './aws.ts'
+import type { AgentOptions } from './agent.ts'
+import type { Authority } from './authority.ts'
+import type { DevAwsOptions } from './aws.ts'
+import { mintAt } from './aws-account.ts'
 
 export interface WorldOptions {
   /** An existing private folder; the agent's socket goes there. */
@@ -15,30 +16,17 @@ export interface WorldOptions {
   sessionSeconds: number
 }
 
-export interface World {
-  readonly authority: Authority
-  readonly agent: Agent
-  readonly aws: DevAws
-  /** unix:///… */
-  readonly socket: string
-  readonly arns: typeof arns
-  /** The `aud` that AWS accepts in a JWT-SVID. */
-  readonly audience: string
-  /** The `iss` of the JWT-SVIDs. */
-  readonly issuer: string
-  /** The one identity that there is. */
-  readonly spiffeId: string
-  stop(): Promise<void>
-}
-
 // A name that nobody can mistake for a real one.
-const trustDomain = 'dev.local'
-const spiffeId = `spiffe://${trustDomain}/web`
-const issuer = `https://oidc.${trustDomain}`
-const audience = 'sts.amazonaws.com'
+export const trustDomain = 'dev.local'
+/** The one identity that there is. */
+export const spiffeId: string = `spiffe://${trustDomain}/web`
+/** The `iss` of the JWT-SVIDs. */
+export const issuer: string = `https://oidc.${trustDomain}`
+/** The `aud` that AWS accepts in a JWT-SVID. */
+export const audience = 'sts.amazonaws.com'
 const account = '123456789012'
-const region = 'us-east-1'
-const arns = {
+export const region = 'us-east-1'
+export const arns = {
   trustAnchor: `arn:aws:rolesanywhere:${region}:${account}:trust-anchor/00000000-0000-4000-8000-000000000001`,
   profile: `arn:aws:rolesanywhere:${region}:${account}:profile/00000000-0000-4000-8000-000000000002`,
   /** Through Roles Anywhere. */
@@ -47,39 +35,28 @@ const arns = {
   webIdentityRole: `arn:aws:iam::${account}:role/dev/web-identity`,
 }
 
-export async function startWorld(options: WorldOptions): Promise<World> {
-  const { clock } = options
-  // As below an upstream authority, so that a certificate chain is always on the way.
-  const authority = await createAuthority({ trustDomain, intermediate: true, clock })
-  const aws = await startDevAws({
+/** As below an upstream authority, so that a certificate chain is always on the way. */
+export const authorityOptions = (clock: Clock) => ({ trustDomain, intermediate: true, clock })
+
+export const agentOptions = ({ directory, clock, x509TtlSeconds, jwtTtlSeconds }: WorldOptions, authority: Authority) =>
+  ({
+    address: `unix://${join(directory, 'agent.sock')}`,
+    authority,
+    clock,
+    x509TtlSeconds,
+    jwtTtlSeconds,
+    jwtIssuer: issuer,
+    // With a common name in its certificate, or the daemon warns that the source identity changes with each serial.
+    entries: [{ id: 'web', spiffeId, hint: 'web', dnsNames: ['web.dev.local'] }],
+  }) satisfies AgentOptions
+
+export const awsOptions = ({ clock, sessionSeconds }: WorldOptions, authority: Authority) =>
+  ({
     clock,
     region,
     trustAnchors: [{ arn: arns.trustAnchor, roots: () => authority.bundle() }],
     profiles: [{ arn: arns.profile, roleArns: [arns.role] }],
     oidcProviders: [{ issuer, audiences: [audience], jwks: () => authority.jwks() }],
-    roles: [
-      { roleArn: arns.role, spiffeIds: [spiffeId] },
-      { roleArn: arns.webIdentityRole, spiffeIds: [spiffeId] },
-    ],
-    issueSeconds: options.sessionSeconds,
-  })
-  try {
-    const agent = await startAgent({
-      address: `unix://${join(options.directory, 'agent.sock')}`,
-      authority,
-      clock,
-      x509TtlSeconds: options.x509TtlSeconds,
-      jwtTtlSeconds: options.jwtTtlSeconds,
-      jwtIssuer: issuer,
-      entries: [{ id: 'web', spiffeId, hint: 'web' }],
-    })
-    const stop = async () => {
-      await agent.stop()
-      await aws.stop()
-    }
-    return { authority, agent, aws, socket: agent.address, arns, audience, issuer, spiffeId, stop }
-  } catch (error) {
-    await aws.stop()
-    throw error
-  }
-}
+    roles: [arns.role, arns.webIdentityRole].map((roleArn) => ({ roleArn, spiffeIds: [spiffeId] })),
+    mint: async () => mintAt(clock.now() + sessionSeconds * 1000),
+  }) satisfies DevAwsOptions

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, type TestContext, test } from 'node:test'
 import { decodeJwt } from 'jose'
-import type { World } from '../../src/dev/world.ts'
+import type { World } from '../support/dev/world.ts'
 import { call, folder, identityAt, profileIn, run, webProfile, worldIn, writeConfig } from './support.ts'
 
 describe('beside an agent', () => {

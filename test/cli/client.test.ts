@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, describe, type TestContext, test } from 'node:test'
 import type { StatusReport } from '../../src/core/health.ts'
-import type { World } from '../../src/dev/world.ts'
+import type { World } from '../support/dev/world.ts'
 import { eventually } from '../support/eventually.ts'
 import { call, type DaemonProcess, folder, identityAt, profileIn, run, startDaemon, webProfile, worldIn, writeConfig } from './support.ts'
 

@@ -4,7 +4,7 @@ import { mkdirSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, describe, type TestContext, test } from 'node:test'
 import { childEnvironment } from '../../src/cli/exec.ts'
-import type { World } from '../../src/dev/world.ts'
+import type { World } from '../support/dev/world.ts'
 import { eventually } from '../support/eventually.ts'
 import { call, folder, identityAt, profileIn, run, start, webProfile, worldIn, writeConfig } from './support.ts'
 

@@ -9,7 +9,7 @@ import { cli } from '../../src/cli/cli.ts'
 import type { Io } from '../../src/cli/command.ts'
 import { systemClock } from '../../src/core/clock.ts'
 import { type Failure, isFailure, sentence } from '../../src/core/errors.ts'
-import { startWorld, type World } from '../../src/dev/world.ts'
+import { startWorld, type World } from '../support/dev/world.ts'
 import { eventually } from '../support/eventually.ts'
 
 // The bundle, which npm test builds: it is what ships, and it starts four times as fast as the sources.

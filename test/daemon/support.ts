@@ -7,7 +7,7 @@ import { loadConfig } from '../../src/config/load.ts'
 import { type Clock, systemClock } from '../../src/core/clock.ts'
 import type { Event } from '../../src/core/events.ts'
 import { type Daemon, startDaemon } from '../../src/daemon/daemon.ts'
-import { startWorld, type World } from '../../src/dev/world.ts'
+import { startWorld, type World } from '../support/dev/world.ts'
 
 export interface Stage {
   readonly world: World

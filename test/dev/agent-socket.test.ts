@@ -2,12 +2,11 @@
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
 import { chmod, lstat, mkdir, readFile, stat, writeFile } from 'node:fs/promises'
-import { connect, type Socket } from 'node:net'
+import { connect } from 'node:net'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
-import { type Agent, startAgent } from '../../src/dev/agent.ts'
-import { listen } from '../../src/dev/agent-socket.ts'
-import { createAuthority } from '../../src/dev/authority.ts'
+import { type Agent, startAgent } from '../support/dev/agent.ts'
+import { createAuthority } from '../support/dev/authority.ts'
 import { createFakeClock } from '../support/fake-clock.ts'
 import { plainClient, temporaryFolder } from './support.ts'
 
@@ -87,15 +86,13 @@ test('does not run in production', async (t) => {
   await agentAt(t, `unix://${folder}/agent.sock`)
 })
 
-test('destroy cuts a connection that says nothing', async (t) => {
-  const path = join(await temporaryFolder(t), 'agent.sock')
-  const accepted = Promise.withResolvers<Socket>()
-  const listener = await listen(`unix://${path}`, accepted.resolve)
-  const caller = connect(path)
-  const cut = new Promise<void>((resolve) => caller.once('close', () => resolve()))
-  caller.on('error', () => {})
-  await accepted.promise
-  const closed = listener.close()
-  listener.destroy()
-  await Promise.all([cut, closed])
-})
+for (const how of ['graceful', 'abrupt'] as const)
+  test(`a stop (${how}) cuts a connection that says nothing`, async (t) => {
+    const path = join(await temporaryFolder(t), 'agent.sock')
+    const agent = await agentAt(t, `unix://${path}`)
+    const caller = connect(path)
+    const cut = new Promise<void>((resolve) => caller.once('close', () => resolve()))
+    caller.on('error', () => {})
+    await new Promise<void>((resolve) => caller.once('data', () => resolve())) // the settings of HTTP/2: it was accepted
+    await Promise.all([cut, agent.stop(how)])
+  })

@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict'
 import { createPublicKey, generateKeyPairSync } from 'node:crypto'
 import { test } from 'node:test'
-import { createAuthority } from '../../src/dev/authority.ts'
 import { type CertificateContent, createCertificate } from '../../src/dev/certificate.ts'
+import { createAuthority } from '../support/dev/authority.ts'
 import type { FakeClock } from '../support/fake-clock.ts'
 import { arns, hour, refused, setup, spiffeId, untrusted } from './rolesanywhere.ts'
 

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { generateKeyPairSync, X509Certificate } from 'node:crypto'
 import { test } from 'node:test'
-import { createAuthority } from '../../src/dev/authority.ts'
+import { createAuthority } from '../support/dev/authority.ts'
 import type { Parts } from './create-session.ts'
 import { arns, bodyOf, hour, queryOf, refused, type Setup, setup, spiffeId, untrusted } from './rolesanywhere.ts'
 

@@ -1,7 +1,7 @@
 // A CreateSession as AWS's own helper sends it, with every part open to spoiling; shares no code with the dev AWS.
 import { createHash, createPrivateKey, sign, X509Certificate } from 'node:crypto'
 import { request as httpRequest } from 'node:http'
-import type { IssuedX509 } from '../../src/dev/authority.ts'
+import type { IssuedX509 } from '../support/dev/authority.ts'
 
 export interface Parts {
   url: string

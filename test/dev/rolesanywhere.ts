@@ -1,8 +1,8 @@
 // A dev AWS with a trust anchor, profiles and roles, and somebody whom it trusts.
 import assert from 'node:assert/strict'
 import type { TestContext } from 'node:test'
-import { type Authority, createAuthority, type IssuedX509 } from '../../src/dev/authority.ts'
-import { type DevAws, type DevAwsOptions, startDevAws } from '../../src/dev/aws.ts'
+import { type Authority, createAuthority, type IssuedX509 } from '../support/dev/authority.ts'
+import { type DevAws, type DevAwsOptions, startDevAws } from '../support/dev/aws.ts'
 import { createFakeClock, type FakeClock } from '../support/fake-clock.ts'
 import { type Answer, createSession, type Parts } from './create-session.ts'
 

@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict'
 import { join } from 'node:path'
 import { describe, test } from 'node:test'
-import { toStruct } from '../../src/dev/workload-definition.ts'
 import { parseSocketAddress } from '../../src/spiffe/socket-address.ts'
+import { toStruct } from '../support/dev/messages.ts'
 import { eventually } from '../support/eventually.ts'
 import { connect, failureOf, first, startGrpc, temporaryFolder } from './grpc-agent.ts'
 

@@ -3,12 +3,13 @@ import type { Clock } from '../../src/core/clock.ts'
 import { failure } from '../../src/core/errors.ts'
 import type { Call, Reply } from '../../src/core/https.ts'
 import { createCell } from '../../src/core/source.ts'
-import type { Authority } from '../../src/dev/authority.ts'
+import { type AccountOptions, openAccount } from '../../src/dev/aws-account.ts'
 import { isAwsError } from '../../src/dev/aws-request.ts'
-import { createSession, type RolesAnywhereOptions } from '../../src/dev/aws-rolesanywhere.ts'
-import { assumeRoleWithWebIdentity, type StsOptions } from '../../src/dev/aws-sts.ts'
+import { createSession } from '../../src/dev/aws-rolesanywhere.ts'
+import { assumeRoleWithWebIdentity } from '../../src/dev/aws-sts.ts'
 import type { WorkloadApi } from '../../src/identity/workload-api/client.ts'
 import type { X509ContextMessage } from '../../src/spiffe/x509-context.ts'
+import type { Authority } from '../support/dev/authority.ts'
 import type { FakeClock } from '../support/fake-clock.ts'
 
 export interface SimulatedAgent extends WorkloadApi {
@@ -76,7 +77,8 @@ export interface SimulatedAws {
 }
 
 /** Roles Anywhere and STS in one function. `truth` is AWS's own clock. */
-export function simulateAws(truth: Clock, clock: FakeClock, options: Omit<RolesAnywhereOptions, 'region'> & StsOptions): SimulatedAws {
+export function simulateAws(truth: Clock, clock: FakeClock, options: Omit<AccountOptions, 'clock'>): SimulatedAws {
+  const account = openAccount({ ...options, clock: truth })
   const inFlight = new Map<string, number>()
   let overlaps = 0
   const aws: SimulatedAws = { trouble: () => undefined, calls: [], call, get overlaps() { return overlaps } } // biome-ignore format: one line
@@ -85,12 +87,8 @@ export function simulateAws(truth: Clock, clock: FakeClock, options: Omit<RolesA
     const { url, headers } = call
     const request = { method: call.method, path: url.pathname, query: url.search.slice(1), headers, body: Buffer.from(call.body) }
     try {
-      if (url.pathname.endsWith('/sessions')) return { status: 201, headers: {}, body: JSON.stringify(await createSession(request, {}, truth.now(), options)) }
-      return {
-        status: 200,
-        headers: {},
-        body: await assumeRoleWithWebIdentity(request, new URLSearchParams(request.body.toString()), {}, truth.now(), options),
-      }
+      if (url.pathname.endsWith('/sessions')) return { status: 201, headers: {}, body: await createSession(request, account) }
+      return { status: 200, headers: {}, body: await assumeRoleWithWebIdentity(request, account) }
     } catch (error) {
       if (!isAwsError(error)) throw error
       return { status: error.status, headers: { 'x-amzn-errortype': error.code }, body: JSON.stringify({ message: error.message }) }

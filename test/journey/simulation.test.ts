@@ -10,8 +10,7 @@ import type { Event } from '../../src/core/events.ts'
 import { start, type Task } from '../../src/core/run.ts'
 import { createLimiter } from '../../src/credentials/limiter.ts'
 import { createStore } from '../../src/credentials/store.ts'
-import { createAuthority } from '../../src/dev/authority.ts'
-import { createSessions, mintAt } from '../../src/dev/aws-sessions.ts'
+import { mintAt } from '../../src/dev/aws-account.ts'
 import { createContainerHandler } from '../../src/endpoints/container.ts'
 import type { ProfileView } from '../../src/endpoints/documents.ts'
 import { hostRule } from '../../src/endpoints/guard.ts'
@@ -20,6 +19,7 @@ import { rolesAnywhere } from '../../src/exchange/roles-anywhere.ts'
 import { createChoice } from '../../src/identity/choice.ts'
 import { createJwtSource } from '../../src/identity/workload-api/jwt-source.ts'
 import { createX509Source } from '../../src/identity/workload-api/x509-source.ts'
+import { createAuthority } from '../support/dev/authority.ts'
 import { createFakeClock } from '../support/fake-clock.ts'
 import { seeded } from '../support/random.ts'
 import { simulateAgent, simulateAws, type Trouble } from './simulated.ts'
@@ -53,7 +53,7 @@ for (const seed of [1, 2, 3]) {
       roles: [{ roleArn: role, spiffeIds: [spiffeId] }],
       oidcProviders: [{ issuer, audiences: ['aws'], jwks: () => authority.jwks() }],
       region: 'eu-central-1',
-      sessions: createSessions(async ({ durationSeconds }) => mintAt(truth.now() + durationSeconds * 1_000)),
+      mint: async ({ durationSeconds }) => mintAt(truth.now() + durationSeconds * 1_000),
     })
     const agent = await simulateAgent(authority, clock, spiffeId)
 

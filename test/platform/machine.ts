@@ -7,7 +7,7 @@ import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { delimiter, join, resolve } from 'node:path'
 import { systemClock } from '../../src/core/clock.ts'
-import { startWorld, type World } from '../../src/dev/world.ts'
+import { startWorld, type World } from '../support/dev/world.ts'
 import { eventually } from '../support/eventually.ts'
 
 export const checkout = resolve(import.meta.dirname, '../..')

@@ -6,9 +6,9 @@ import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { AssumeRoleCommand, STSClient } from '@aws-sdk/client-sts'
 import { systemClock } from '../../src/core/clock.ts'
-import { startAgent } from '../../src/dev/agent.ts'
-import { createAuthority } from '../../src/dev/authority.ts'
-import { startDevAws } from '../../src/dev/aws.ts'
+import { startAgent } from '../support/dev/agent.ts'
+import { createAuthority } from '../support/dev/authority.ts'
+import { startDevAws } from '../support/dev/aws.ts'
 import type { Surroundings } from './support.ts'
 
 /** The folder of the Python that has boto3 and moto. The first time takes half a minute. */

@@ -11,8 +11,8 @@ import { loadConfig } from '../../src/config/load.ts'
 import { type Clock, systemClock } from '../../src/core/clock.ts'
 import type { Event } from '../../src/core/events.ts'
 import { type Daemon, startDaemon } from '../../src/daemon/daemon.ts'
-import type { DevAws } from '../../src/dev/aws.ts'
-import { startWorld, type World } from '../../src/dev/world.ts'
+import type { DevAws } from '../support/dev/aws.ts'
+import { startWorld, type World } from '../support/dev/world.ts'
 
 export type Environment = Readonly<Record<string, string>>
 

@@ -4,9 +4,9 @@ import { describe, test } from 'node:test'
 import fc from 'fast-check'
 import { systemClock } from '../../src/core/clock.ts'
 import { isFailure } from '../../src/core/errors.ts'
-import { createAuthority } from '../../src/dev/authority.ts'
 import { parseJwtBundle, parseJwtBundles } from '../../src/spiffe/jwt-bundle.ts'
 import { parseTrustDomain } from '../../src/spiffe/spiffe-id.ts'
+import { createAuthority } from '../support/dev/authority.ts'
 
 const trustDomain = parseTrustDomain('example.org')
 const ec = (kid?: unknown, extra: object = {}) => ({ kty: 'EC', crv: 'P-256', x: 'x', y: 'y', kid, ...extra })

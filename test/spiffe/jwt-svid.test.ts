@@ -5,8 +5,8 @@ import { inspect } from 'node:util'
 import fc from 'fast-check'
 import { systemClock } from '../../src/core/clock.ts'
 import { isFailure } from '../../src/core/errors.ts'
-import { createAuthority } from '../../src/dev/authority.ts'
 import { type JwtSvidMessage, parseJwtSvid } from '../../src/spiffe/jwt-svid.ts'
+import { createAuthority } from '../support/dev/authority.ts'
 
 const id = 'spiffe://example.org/web'
 const encode = (json: unknown) => Buffer.from(JSON.stringify(json)).toString('base64url')

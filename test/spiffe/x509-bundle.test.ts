@@ -4,10 +4,10 @@ import { describe, test } from 'node:test'
 import fc from 'fast-check'
 import { systemClock } from '../../src/core/clock.ts'
 import { isFailure } from '../../src/core/errors.ts'
-import { createAuthority } from '../../src/dev/authority.ts'
 import { parseTrustDomain } from '../../src/spiffe/spiffe-id.ts'
 import { parseX509Bundle } from '../../src/spiffe/x509-bundle.ts'
 import { parseX509Bundles } from '../../src/spiffe/x509-context.ts'
+import { createAuthority } from '../support/dev/authority.ts'
 import { authority, newKey, newRsaKey } from './certificates.ts'
 
 const trustDomain = parseTrustDomain('example.org')

@@ -3,8 +3,8 @@ import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { inspect } from 'node:util'
 import { systemClock } from '../../src/core/clock.ts'
-import { createAuthority } from '../../src/dev/authority.ts'
 import { parseX509Svid, x509Facts } from '../../src/spiffe/x509-svid.ts'
+import { createAuthority } from '../support/dev/authority.ts'
 import { id, leaf, leafKey, message, newEd25519Key, pkcs8 } from './certificates.ts'
 
 describe('accepts what SPIRE issues', () => {

@@ -7,8 +7,8 @@ import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
-import { createKey } from '../../src/dev/authority.ts'
 import { createCertificate, type Name } from '../../src/dev/certificate.ts'
+import { createKey } from '../support/dev/authority.ts'
 import { accepting } from './world.ts'
 
 export interface Spire {

@@ -1,8 +1,8 @@
 // Scenarios of certificates and who signs them: rotation, federation, a new CA, intermediates, kinds of keys.
 import assert from 'node:assert/strict'
 import { systemClock } from '../../../src/core/clock.ts'
-import { createAuthority } from '../../../src/dev/authority.ts'
 import type { X509Identity } from '../../../src/identity/sources.ts'
+import { createAuthority } from '../../support/dev/authority.ts'
 import { isFailing, isReady, type Watched } from '../client.ts'
 import { startRelay } from '../relay.ts'
 import { assertWithin, type Scenario, seconds } from '../scenario.ts'

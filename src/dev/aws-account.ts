@@ -1,0 +1,64 @@
+// The account of the dev AWS: what is set up in it, and the sessions that it has issued.
+import { createHash, randomBytes } from 'node:crypto'
+import type { JSONWebKeySet } from 'jose'
+import { parseArn } from './aws-request.ts'
+
+export interface AccountOptions {
+  /** AWS's time, in what it verifies, issues and writes into Date. */
+  readonly clock: { now(): number }
+  /** What the scope of a signature for STS must name; any region unless set. */
+  readonly region?: string
+  /** The roots are DER. */
+  readonly trustAnchors: readonly { arn: string; enabled?: boolean; roots: () => Buffer[] }[]
+  /** Sessions of a profile last 3600 s unless set. */
+  readonly profiles: readonly { arn: string; enabled?: boolean; roleArns: string[]; acceptRoleSessionName?: boolean; durationSeconds?: number }[]
+  readonly oidcProviders: readonly { issuer: string; audiences: string[]; jwks: () => Promise<JSONWebKeySet> }[]
+  /** For at most 3600 s unless set, as in IAM; for anybody whom the authority knows unless it names SPIFFE IDs. */
+  readonly roles: readonly { roleArn: string; maxSessionSeconds?: number; spiffeIds?: string[] }[]
+  /** After verification: makes the credentials. */
+  readonly mint: (request: SessionRequest) => Promise<ReturnType<typeof mintAt>>
+}
+
+interface SessionRequest {
+  roleArn: string
+  sessionName: string
+  durationSeconds: number
+}
+
+export type Account = ReturnType<typeof openAccount>
+export type Session = Awaited<ReturnType<Account['issue']>>
+
+const rememberedSessions = 10_000
+
+export function openAccount(options: AccountOptions) {
+  const issue = async (request: SessionRequest) => {
+    const { roleArn, sessionName } = request
+    const { partition, account } = parseArn(roleArn) ?? {}
+    const roleId = `AROA${letters(createHash('sha256').update(roleArn).digest()).slice(0, 17)}`
+    // A role's path is not part of the assumed role's ARN.
+    const name = roleArn.slice(roleArn.lastIndexOf('/') + 1)
+    const assumedRoleArn = `arn:${partition}:sts::${account}:assumed-role/${name}/${sessionName}`
+    const session = { ...(await options.mint(request)), account: account ?? '', assumedRoleArn, assumedRoleId: `${roleId}:${sessionName}` }
+    sessions.set(session.accessKeyId, session)
+    const [oldest = ''] = sessions.keys()
+    if (sessions.size > rememberedSessions) sessions.delete(oldest)
+    return session
+  }
+  /** By access key ID; expired ones too. */
+  const sessions = new Map<string, Awaited<ReturnType<typeof issue>>>()
+  return { ...options, issue, sessions }
+}
+
+const letters = (bytes: Buffer): string => Array.from(bytes, (byte) => 'ABCDEFGHIJKLMNOPQRSTUVWXYZ234567'[byte % 32]).join('')
+
+/** Credentials in AWS's shape that end at `expiration`, in milliseconds since 1970 and cut to whole seconds. */
+export const mintAt = (expiration: number) => ({
+  accessKeyId: `ASIA${letters(randomBytes(16))}`,
+  secretAccessKey: randomBytes(30).toString('base64'),
+  // Starts as AWS's do; base64 with its +, / and =, so that whoever forgets to encode it is found out.
+  sessionToken: `IQoJb3JpZ2luX2Vj${randomBytes(500).toString('base64')}`,
+  expiration: Math.floor(expiration / 1000) * 1000,
+})
+
+/** 2026-01-02T03:04:05Z */
+export const isoSeconds = (milliseconds: number): string => new Date(milliseconds).toISOString().replace(/\.\d+Z$/, 'Z')

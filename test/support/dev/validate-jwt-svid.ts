@@ -1,0 +1,30 @@
+// ValidateJWTSVID of the tests' dev agent, which really verifies.
+import { createLocalJWKSet, decodeJwt, type JSONWebKeySet, type JWTPayload, jwtVerify } from 'jose'
+
+const algorithms = ['RS256', 'RS384', 'RS512', 'ES256', 'ES384', 'ES512', 'PS256', 'PS384', 'PS512']
+
+/** Verifies a JWT-SVID (JWT-SVID, section 5) with the keys of its subject's trust domain only; throws the reason. */
+export async function validateJwtSvid(
+  token: string,
+  audience: string,
+  keysOf: (trustDomain: string) => JSONWebKeySet | undefined,
+  now: number,
+): Promise<{ spiffeId: string; claims: JWTPayload }> {
+  const { sub } = decodeJwt(token)
+  if (!sub) throw new Error('token missing subject claim')
+  const trustDomain = /^spiffe:\/\/([a-z0-9._-]+)(?:\/|$)/.exec(sub)?.[1]
+  if (trustDomain === undefined) throw new Error(`token has an invalid subject claim: ${sub}`)
+  const keys = keysOf(trustDomain)
+  if (!keys) throw new Error(`no keys found for trust domain "${trustDomain}"`)
+  const { payload, protectedHeader } = await jwtVerify(token, createLocalJWKSet(keys), {
+    audience,
+    algorithms,
+    currentDate: new Date(now),
+    clockTolerance: 60, // go-jose's leeway
+    requiredClaims: ['exp'],
+  })
+  if (!protectedHeader.kid) throw new Error('token header missing key id')
+  const { typ } = protectedHeader
+  if (typ !== undefined && typ !== 'JWT' && typ !== 'JOSE') throw new Error('token header type not equal to either JWT or JOSE')
+  return { spiffeId: sub, claims: payload }
+}
