@@ -76,7 +76,7 @@ async function perform({ forMs, svidSeconds, sessionSeconds }: DemoOptions, stor
     story.switched(part, !here)
   }
 
-  const daemon = startDaemon(agent.address, aws.issuingUrl, folder)
+  const daemon = startDaemon(agentOptions(worldOptions, authority).address, aws.issuingUrl, folder)
   stack.defer(startGuard(daemon.pid, folder))
   stack.defer(() => daemon.stop())
   void daemon.ended.then((how) => finish(`the daemon, with ${how}`))

@@ -47,7 +47,7 @@ export const agentOptions = ({ directory, clock, x509TtlSeconds, jwtTtlSeconds }
     jwtTtlSeconds,
     jwtIssuer: issuer,
     // With a common name in its certificate, or the daemon warns that the source identity changes with each serial.
-    entries: [{ id: 'web', spiffeId, hint: 'web', dnsNames: ['web.dev.local'] }],
+    entry: { spiffeId, hint: 'web', dnsNames: ['web.dev.local'] },
   }) satisfies AgentOptions
 
 export const awsOptions = ({ clock, sessionSeconds }: WorldOptions, authority: Authority) =>

@@ -1,12 +1,13 @@
-// The dev agent for tests: the rest of the Workload API, entries that change, federation, and misbehaviour when told.
-import { type handleUnaryCall, type Server, type ServerUnaryCall, status, type UntypedServiceImplementation } from '@grpc/grpc-js'
+// The dev agent for tests: the whole Workload API, entries that change, federation, and misbehaviour when told.
+import { type handleUnaryCall, type ServerUnaryCall, status, type UntypedServiceImplementation } from '@grpc/grpc-js'
 import type { JSONWebKeySet } from 'jose'
+import type { Clock } from '../../../src/core/clock.ts'
 import { createCell } from '../../../src/core/source.ts'
-import { type AgentOptions as StartOptions, startAgent as start, workloadServer } from '../../../src/dev/agent.ts'
-import { type createMethods, invalid, noIdentity } from '../../../src/dev/agent-methods.ts'
-import type { Methods, Status } from '../../../src/dev/agent-service.ts'
-import type { Entry as StartEntry } from '../../../src/dev/entries.ts'
-import type { Authority, X509Variant } from './authority.ts'
+import { createServer, serve } from '../../../src/dev/agent.ts'
+import { createStreams, type NextMessage, type Status, unary } from '../../../src/dev/agent-calls.ts'
+import { createJwtMethod, invalid, noIdentity, x509Message } from '../../../src/dev/agent-svids.ts'
+import type { Authority } from './authority.ts'
+import { createEntries, type Entry } from './entries.ts'
 import { healthService, type RawX509Message, toStruct } from './messages.ts'
 import { validateJwtSvid } from './validate-jwt-svid.ts'
 
@@ -17,19 +18,22 @@ import { validateJwtSvid } from './validate-jwt-svid.ts'
  */
 export type Behaviour = 'serve' | 'silent' | 'hold-rotation' | 'end-streams' | Status | { raw: Partial<RawX509Message> }
 
-export interface Entry extends StartEntry, X509Variant {
-  /** Foreign trust domains whose bundles this entry's callers get; left out, all that the agent federates with. */
-  federatesWith?: string[]
-}
-
 export interface AgentCall {
   readonly method: string
   readonly headerOk: boolean
 }
 
-export interface AgentOptions extends Omit<StartOptions, 'authority' | 'entries' | 'extend' | 'createServer'> {
+export interface AgentOptions {
+  /** unix:///absolute/path */
+  address: string
   authority: Authority
+  clock: Clock
+  x509TtlSeconds: number
+  jwtTtlSeconds: number
+  /** The `iss` of JWT-SVIDs; SPIRE leaves it out unless configured. */
+  jwtIssuer?: string
   entries?: readonly Entry[]
+  random?: () => number
 }
 
 export type Agent = Awaited<ReturnType<typeof startAgent>>
@@ -38,22 +42,37 @@ const rememberedCalls = 1000
 const never = new AbortController().signal
 const idOf = (trustDomain: string): string => `spiffe://${trustDomain}`
 
-export async function startAgent({ authority, clock, ...options }: AgentOptions) {
+/** Starts the agent; every matching entry is served to every caller. */
+export async function startAgent({ random = Math.random, ...options }: AgentOptions) {
+  const { authority, clock } = options
   const behaviour = createCell<Behaviour>('serve')
   const calls: AgentCall[] = []
   const federated = new Map<string, { bundle: Buffer[]; jwks: JSONWebKeySet }>()
+  const streams = createStreams()
+  const holding: Clock = {
+    ...clock,
+    sleep: async (ms, signal) => {
+      await clock.sleep(ms, signal)
+      while (behaviour.current === 'hold-rotation') await behaviour.next('hold-rotation', signal)
+    },
+  }
+  const entries = createEntries({ ...options, clock: holding, random, changed: streams.push })
 
   const foreign = () => {
-    const wanted = (agent.entries.all as readonly Entry[]).flatMap(({ federatesWith }) => federatesWith ?? [...federated.keys()])
+    const wanted = entries.all.flatMap(({ federatesWith }) => federatesWith ?? [...federated.keys()])
     return [...federated].filter(([trustDomain]) => wanted.includes(trustDomain))
   }
   const foreignBundles = () => foreign().map(([trustDomain, { bundle }]) => [idOf(trustDomain), Buffer.concat(bundle)] as const)
 
+  const x509 = () => async () => {
+    const message = x509Message(entries.identities, authority.bundle())
+    return message && { ...message, federated_bundles: Object.fromEntries(foreignBundles()) }
+  }
   /** Bundle streams get news only, while SPIRE repeats X.509 messages. */
   const news = (bundles: () => Promise<(readonly [string, Buffer])[]>) => () => {
     let last: string | undefined
     return async () => {
-      if (agent.entries.all.length === 0) throw noIdentity
+      if (entries.all.length === 0) throw noIdentity
       const message = { bundles: Object.fromEntries(await bundles()) }
       const text = JSON.stringify(message)
       if (text === last) return undefined
@@ -76,64 +95,61 @@ export async function startAgent({ authority, clock, ...options }: AgentOptions)
     return { spiffe_id: spiffeId, claims: toStruct(claims) }
   }
 
-  const extend = ({ streams, calls: unary }: ReturnType<typeof createMethods>): Methods => {
-    const federating = (next: () => Promise<object | undefined>) => async () => {
-      const message = await next()
-      return message && { ...message, federated_bundles: Object.fromEntries(foreignBundles()) }
-    }
-    const all: Methods['streams'] = {
-      FetchX509SVID: () => federating(streams.FetchX509SVID()),
-      FetchX509Bundles: news(async () => [[idOf(authority.trustDomain), Buffer.concat(authority.bundle())], ...foreignBundles()]),
-      FetchJWTBundles: news(jwtBundles),
-    }
-    const moody = (method: string, open: Methods['streams'][string]) => () => {
+  /** A stream as the behaviour wants it. Its first message waits for what is being signed. */
+  const streaming = (open: () => NextMessage, raw: (message: object) => object | undefined = () => undefined) =>
+    streams.streaming(() => {
       const next = open()
+      let first = true
       return async () => {
+        if (first) {
+          first = false
+          await entries.settled()
+        }
         const { current } = behaviour
         if (current === 'silent') return undefined
         if (current === 'end-streams') throw { code: status.OK, details: '' } satisfies Status
         if (typeof current === 'string') return next()
         if ('code' in current) throw current
-        return method === 'FetchX509SVID' ? current.raw : undefined
+        return raw(current.raw)
       }
-    }
-    const patient = (answer: Methods['calls'][string]) => async (request: never) => {
+    })
+  const answering = <Request>(answer: (request: Request) => Promise<object>) =>
+    unary(async (request: Request) => {
       while (behaviour.current === 'silent') await behaviour.next('silent', never)
       if (typeof behaviour.current === 'object' && 'code' in behaviour.current) throw behaviour.current
       return answer(request)
-    }
-    return {
-      streams: Object.fromEntries(Object.entries(all).map(([method, open]) => [method, moody(method, open)])),
-      calls: { FetchJWTSVID: patient(unary.FetchJWTSVID), ValidateJWTSVID: patient(validate) },
-    }
-  }
-
-  const createServer = (implementation: UntypedServiceImplementation): Server => {
-    const recording = Object.entries(implementation).map(([method, handler]) => {
-      const handle = (call: ServerUnaryCall<object, object>, reply: never) => {
-        calls.push({ method, headerOk: call.metadata.get('workload.spiffe.io').join() === 'true' })
-        if (calls.length > rememberedCalls) calls.shift()
-        return (handler as handleUnaryCall<object, object>)(call, reply)
-      }
-      return [method, handle]
     })
-    const server = workloadServer(Object.fromEntries(recording) as UntypedServiceImplementation)
-    const check: handleUnaryCall<object, object> = (_call, reply) => reply(null, { status: 'SERVING' })
-    server.addService(healthService(), { Check: check })
-    return server
-  }
 
-  const holding: typeof clock = {
-    ...clock,
-    sleep: async (ms, signal) => {
-      await clock.sleep(ms, signal)
-      while (behaviour.current === 'hold-rotation') await behaviour.next('hold-rotation', signal)
-    },
+  const implementation: UntypedServiceImplementation = {
+    FetchX509SVID: streaming(x509, (message) => message),
+    FetchX509Bundles: streaming(news(async () => [[idOf(authority.trustDomain), Buffer.concat(authority.bundle())], ...foreignBundles()])),
+    FetchJWTBundles: streaming(news(jwtBundles)),
+    FetchJWTSVID: answering(createJwtMethod({ ...options, random }, () => entries.identities)),
+    ValidateJWTSVID: answering(validate),
   }
-  const agent = await start({ entries: [], ...options, authority, clock: holding, extend, createServer })
-  const { entries } = agent
-  const push = () => void agent.push()
+  const recording = Object.entries(implementation).map(([method, handler]) => {
+    const handle = (call: ServerUnaryCall<object, object>, reply: never) => {
+      calls.push({ method, headerOk: call.metadata.get('workload.spiffe.io').join() === 'true' })
+      if (calls.length > rememberedCalls) calls.shift()
+      return (handler as handleUnaryCall<object, object>)(call, reply)
+    }
+    return [method, handle] as const
+  })
+  const server = createServer(Object.fromEntries(recording) as UntypedServiceImplementation)
+  const check: handleUnaryCall<object, object> = (_call, reply) => reply(null, { status: 'SERVING' })
+  server.addService(healthService(), { Check: check })
 
+  await entries.set(options.entries ?? [])
+  const stop = await serve(options.address, streams, server).catch((error: unknown) => {
+    entries.stop()
+    throw error
+  })
+  let stopping: Promise<void> | undefined
+
+  const push = async () => {
+    await entries.settled()
+    await streams.push()
+  }
   const mustBelong = ({ spiffeId }: Entry) => {
     if (!spiffeId.startsWith(`${idOf(authority.trustDomain)}/`)) throw new Error(`${spiffeId} is not in the trust domain ${authority.trustDomain}`)
   }
@@ -144,11 +160,11 @@ export async function startAgent({ authority, clock, ...options }: AgentOptions)
   }
 
   return {
-    address: agent.address,
+    address: options.address,
     /** The last thousand RPCs of the Workload API. */
     calls: calls as readonly AgentCall[],
     get openStreams() {
-      return agent.openStreams
+      return streams.size
     },
     addEntry: (entry: Entry) => {
       mustBelong(entry)
@@ -168,16 +184,20 @@ export async function startAgent({ authority, clock, ...options }: AgentOptions)
     /** DER roots and optionally JWT keys of another trust domain. */
     federate: (trustDomain: string, bundle: Buffer[], jwks: JSONWebKeySet = { keys: [] }) => {
       federated.set(trustDomain, { bundle, jwks })
-      push()
+      void push()
     },
     /** A new leaf and key for every entry; resolves when they have been pushed. */
     rotateNow: () => entries.set(entries.all.map((entry) => ({ ...entry }))),
     /** Sends the same X.509 state again, as SPIRE does; bundle streams get news only. */
-    push,
+    push: () => void push(),
     setBehaviour: (next: Behaviour) => {
       behaviour.set(next)
-      push()
+      void push()
     },
-    stop: agent.stop,
+    /** Removes the socket and ends the streams: gracefully with UNAVAILABLE, or by cutting the connections. */
+    stop: (how?: 'graceful' | 'abrupt'): Promise<void> => {
+      entries.stop()
+      return (stopping ??= stop(how))
+    },
   }
 }

@@ -1,22 +1,26 @@
-// The registration entries of the dev agent, and one X.509-SVID for each, renewed when half of its life is left.
-import type { Clock } from '../core/clock.ts'
-import { type Running, start } from '../core/run.ts'
-import type { Authority, IssuedX509 } from './authority.ts'
+// The registration entries of the tests' dev agent, and one X.509-SVID for each, renewed when half of its life is left.
+import type { Clock } from '../../../src/core/clock.ts'
+import { type Running, start } from '../../../src/core/run.ts'
+import { type Identity, renewalDelayMs } from '../../../src/dev/agent-svids.ts'
+import type { IssuedX509 } from '../../../src/dev/authority.ts'
+import type { Authority, X509Variant } from './authority.ts'
 
-/** Anything more of an X.509-SVID that the authority can be asked for may be in it. */
-export interface Entry {
+export interface Entry extends X509Variant {
   id: string
   spiffeId: string
   hint?: string
   x509TtlSeconds?: number
   jwtTtlSeconds?: number
   dnsNames?: string[]
+  /** Foreign trust domains whose bundles this entry's callers get; left out, all that the agent federates with. */
+  federatesWith?: string[]
 }
 
 export interface EntriesOptions {
   authority: Pick<Authority, 'issueX509'>
   clock: Clock
   x509TtlSeconds: number
+  jwtTtlSeconds: number
   random: () => number
   /** Called when every entry has its SVID after a change or a renewal. */
   changed: () => Promise<void>
@@ -29,16 +33,17 @@ interface Row {
   renewal?: Running
 }
 
-export function createEntries({ authority, clock, random, x509TtlSeconds, changed }: EntriesOptions) {
+export function createEntries({ authority, clock, random, x509TtlSeconds, jwtTtlSeconds, changed }: EntriesOptions) {
   let rows = new Map<Entry, Row>() // in the order of creation
   let settling: Promise<void> | undefined
   let again = false
+  let stopped = false
 
   // One pass at a time signs whatever lacks an SVID; changes that come meanwhile join it, so that a thousand
   // new entries are one announcement.
   const pass = async () => {
     try {
-      while (again) {
+      while (again && !stopped) {
         again = false
         await Promise.all([...rows].filter(([, { renewal }]) => !renewal).map(sign))
         if (!again) await changed()
@@ -51,10 +56,9 @@ export function createEntries({ authority, clock, random, x509TtlSeconds, change
   const sign = async ([entry, row]: [Entry, Row]) => {
     const ttlSeconds = entry.x509TtlSeconds ?? x509TtlSeconds
     const svid = await authority.issueX509({ ...entry, ttlSeconds })
-    if (rows.get(entry) !== row) return // deleted or changed while it was signed
+    if (rows.get(entry) !== row || stopped) return // deleted or changed while it was signed
     row.svid = svid
-    // As SPIRE: when half of the certificate's life is left, 10 % more or less; that life is ten seconds longer than the TTL.
-    const delayMs = Math.max(ttlSeconds * 250, ttlSeconds * 1000 - (ttlSeconds + 10) * 500 * (0.9 + 0.2 * random()))
+    const delayMs = renewalDelayMs(ttlSeconds, random())
     row.renewal = start(async (signal) => {
       await clock.sleep(delayMs, signal)
       void set([...rows.keys()].map((one) => (one === entry ? { ...one } : one)))
@@ -82,17 +86,17 @@ export function createEntries({ authority, clock, random, x509TtlSeconds, change
      * What is served: by entry ID, as SPIRE sorts them; without an SVID until the first one is signed, and with an
      * empty hint also when an older entry has the same, as in SPIRE.
      */
-    get identities() {
+    get identities(): Identity[] {
       const hints = [...rows.keys()].map(({ hint = '' }) => hint)
-      return Array.from(rows, ([entry, { svid }], at) => ({ entry, svid, hint: hints.indexOf(hints[at] ?? '') === at ? (hints[at] ?? '') : '' })).sort(
-        (one, other) => (one.entry.id < other.entry.id ? -1 : 1),
-      )
+      return Array.from(rows, ([entry, { svid }], at) => ({ entry, svid, hint: hints.indexOf(hints[at] ?? '') === at ? (hints[at] ?? '') : '' }))
+        .sort((one, other) => (one.entry.id < other.entry.id ? -1 : 1))
+        .map(({ entry, ...one }) => ({ ...one, spiffeId: entry.spiffeId, jwtTtlSeconds: entry.jwtTtlSeconds ?? jwtTtlSeconds }))
     },
     /** Resolves when every change made so far has been announced. */
     settled: async () => settling,
     stop: () => {
+      stopped = true
       for (const { renewal } of rows.values()) void renewal?.stop()
-      rows.clear()
     },
   }
 }
