@@ -1,9 +1,7 @@
 // What the dev agent has for its callers: X.509-SVIDs and JWT-SVIDs as the Workload API's messages, and when SPIRE renews them.
 import { status } from '@grpc/grpc-js'
-import { decodeJwt } from 'jose'
-import type { Clock } from '../core/clock.ts'
 import type { Status } from './agent-calls.ts'
-import type { Authority, IssuedX509 } from './authority.ts'
+import type { IssuedX509 } from './authority.ts'
 
 /** What a matching entry gives its callers. */
 export interface Identity {
@@ -18,8 +16,8 @@ export const noIdentity: Status = { code: status.PERMISSION_DENIED, details: 'no
 export const invalid = (details: string): Status => ({ code: status.INVALID_ARGUMENT, details })
 
 /** As SPIRE: when half of the certificate's life is left, 10 % more or less; that life is ten seconds longer than the TTL. */
-export const renewalDelayMs = (ttlSeconds: number, draw: number): number =>
-  Math.max(ttlSeconds * 250, ttlSeconds * 1000 - (ttlSeconds + 10) * 500 * (0.9 + 0.2 * draw))
+export const renewalDelayMs = (ttlSeconds: number, random: () => number): number =>
+  Math.max(ttlSeconds * 250, ttlSeconds * 1000 - (ttlSeconds + 10) * 500 * (0.9 + 0.2 * random()))
 
 /** The stream's message; undefined while an entry matches whose SVID is not signed yet, when SPIRE is silent. */
 export function x509Message(identities: readonly Identity[], bundle: Buffer[]) {
@@ -30,34 +28,15 @@ export function x509Message(identities: readonly Identity[], bundle: Buffer[]) {
   return svids.length > 0 ? { svids, federated_bundles: {} } : undefined
 }
 
-export interface JwtOptions {
-  readonly authority: Pick<Authority, 'issueJwt'>
-  readonly clock: Clock
-  /** The `iss`; SPIRE leaves it out unless configured. */
-  readonly jwtIssuer?: string
-  readonly random: () => number
-}
-
 /** Answers FetchJWTSVID. */
-export function createJwtMethod({ authority, clock, jwtIssuer, random }: JwtOptions, identities: () => readonly Identity[]) {
-  const tokens = new Map<string, { token: string; expiresAt: number }>()
-  /** The cached token until about half of its life is over, then a new one. */
-  const tokenOf = async ({ spiffeId, jwtTtlSeconds: ttlSeconds }: Identity, audience: string[]) => {
-    const key = JSON.stringify([spiffeId, ttlSeconds, audience.toSorted()])
-    const cached = tokens.get(key)
-    // Asked at each request with a new draw, as in SPIRE: a token may arrive with only half of its life left.
-    if (cached && cached.expiresAt - clock.now() > ttlSeconds * 500 * (0.9 + 0.2 * random())) return cached.token
-    const token = await authority.issueJwt({ spiffeId, audience, ttlSeconds, issuer: jwtIssuer })
-    tokens.set(key, { token, expiresAt: (decodeJwt(token).exp ?? 0) * 1000 })
-    return token
-  }
-  return async (request: { audience: string[]; spiffe_id: string }) => {
+export const fetchJwt =
+  (identities: () => readonly Identity[], issue: (spiffeId: string, audience: string[], ttlSeconds: number) => Promise<string>) =>
+  async (request: { audience: string[]; spiffe_id: string }) => {
     const audience = request.audience.filter((one) => one !== '')
     if (audience.length === 0) throw invalid('audience must be specified')
     if (request.spiffe_id !== '' && !request.spiffe_id.startsWith('spiffe://')) throw invalid('invalid requested SPIFFE ID: scheme is missing or invalid')
     const wanted = identities().filter(({ spiffeId }) => request.spiffe_id === '' || spiffeId === request.spiffe_id)
     if (wanted.length === 0) throw noIdentity
-    const svids = wanted.map(async (one) => ({ spiffe_id: one.spiffeId, svid: await tokenOf(one, audience), hint: one.hint }))
+    const svids = wanted.map(async ({ spiffeId, jwtTtlSeconds, hint }) => ({ spiffe_id: spiffeId, svid: await issue(spiffeId, audience, jwtTtlSeconds), hint }))
     return { svids: await Promise.all(svids) }
   }
-}

@@ -3,7 +3,8 @@ import { randomUUID, verify } from 'node:crypto'
 import { type Account, isoSeconds } from './aws-account.ts'
 import { type AwsRequest, parseArn, refuse } from './aws-request.ts'
 import { dateProblem, parseAuthorization, problemOf, stringToSign } from './aws-sigv4.ts'
-import { type ReadCertificate, readChain, readLeaf, verifyPath } from './aws-x509.ts'
+import { readChain, readLeaf, verifyPath } from './aws-x509.ts'
+import type { ReadCertificate } from './certificate.ts'
 
 const denied = (message: string, detail?: string) => refuse(403, 'AccessDeniedException', message, detail)
 const invalid = (message: string) => refuse(400, 'ValidationException', message)
@@ -14,7 +15,7 @@ export async function createSession(request: AwsRequest, account: Account): Prom
   const now = account.clock.now()
   const leaf = readLeaf(request)
   const chain = readChain(request, leaf)
-  const [spiffeId = ''] = leaf.facts.uris
+  const [spiffeId = ''] = leaf.uris
   const query = new URLSearchParams(request.query)
   const anchor = find(account.trustAnchors, query.get('trustAnchorArn'), 'trustAnchorArn')
   verifySignature(request, leaf, parseArn(anchor.arn)?.region ?? '', now)

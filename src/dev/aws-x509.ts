@@ -1,12 +1,6 @@
 // The certificates of a CreateSession: what AWS demands of the signing one, and its path to a trust anchor.
-import { X509Certificate } from 'node:crypto'
 import { type AwsRequest, refuse } from './aws-request.ts'
-import { type CertificateFacts, readCertificate } from './certificate.ts'
-
-export interface ReadCertificate {
-  readonly x509: X509Certificate
-  readonly facts: CertificateFacts
-}
+import { type ReadCertificate, readCertificate } from './certificate.ts'
 
 const longestChain = 5
 const untrusted = (detail: string) => refuse(403, 'AccessDeniedException', 'Untrusted Signing Certificate', detail)
@@ -16,9 +10,9 @@ function readOne(base64: string): ReadCertificate {
   try {
     if (!/^[A-Za-z0-9+/]+={0,2}$/.test(base64)) throw new Error('not base64')
     const raw = Buffer.from(base64, 'base64')
-    const x509 = new X509Certificate(raw)
-    if (x509.raw.length !== raw.length) throw new Error('more than one certificate')
-    return { x509, facts: readCertificate(raw) }
+    const certificate = readCertificate(raw)
+    if (certificate.x509.raw.length !== raw.length) throw new Error('more than one certificate')
+    return certificate
   } catch (error) {
     throw invalid('Invalid certificate', String(error))
   }
@@ -28,9 +22,9 @@ function readOne(base64: string): ReadCertificate {
 export function readLeaf(request: AwsRequest): ReadCertificate {
   const leaf = readOne(request.headers['x-amz-x509'] ?? '')
   const insufficient = (detail: string) => refuse(403, 'AccessDeniedException', 'Untrusted certificate. Insufficient certificate', detail)
-  if (leaf.facts.version !== 3) throw insufficient('not X.509 version 3')
-  if (leaf.facts.ca) throw insufficient('the certificate is a CA')
-  if (!leaf.facts.keyUsage.has('digitalSignature')) throw insufficient('key usage lacks digitalSignature')
+  if (leaf.version !== 3) throw insufficient('not X.509 version 3')
+  if (leaf.ca) throw insufficient('the certificate is a CA')
+  if (!leaf.keyUsage.has('digitalSignature')) throw insufficient('key usage lacks digitalSignature')
   if (!leaf.x509.subject) throw insufficient('the subject is empty')
   return leaf
 }
@@ -47,14 +41,14 @@ export function readChain(request: AwsRequest, leaf: ReadCertificate): ReadCerti
 
 /** RFC 5280 as far as it matters here: names, signatures, validity and CA flags up to one of the roots. */
 export function verifyPath(leaf: ReadCertificate, chain: readonly ReadCertificate[], roots: readonly Buffer[], now: number): void {
-  const anchors = roots.map((raw) => ({ x509: new X509Certificate(raw), facts: readCertificate(raw) }))
+  const anchors = roots.map(readCertificate)
   let current = leaf
   // One certificate of the chain is used up in each round, so this ends.
   for (let left = [...chain]; ; left = left.filter((one) => one !== current)) {
     const { validFromDate, validToDate } = current.x509
     if (now < validFromDate.getTime()) throw untrusted(`not valid before ${validFromDate.toISOString()}`)
     if (now > validToDate.getTime()) throw untrusted(`expired at ${validToDate.toISOString()}`)
-    if (current !== leaf && !(current.facts.ca && current.facts.keyUsage.has('keyCertSign'))) throw untrusted('a certificate of the chain is not a CA')
+    if (current !== leaf && !(current.ca && current.keyUsage.has('keyCertSign'))) throw untrusted('a certificate of the chain is not a CA')
     const signedBy = (issuer: ReadCertificate) => current.x509.issuer === issuer.x509.subject && current.x509.verify(issuer.x509.publicKey)
     const root = anchors.find(signedBy)
     if (root) {

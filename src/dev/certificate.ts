@@ -1,5 +1,5 @@
 // Writes X.509 certificates, right or deliberately wrong, and reads from them what node:crypto does not tell.
-import { createHash, createPublicKey, type KeyObject, randomBytes, sign } from 'node:crypto'
+import { createHash, createPublicKey, type KeyObject, randomBytes, sign, X509Certificate } from 'node:crypto'
 import { bits, boolean, type DerElement, der, integer, octets, oid, printable, readDer, sequence, time } from './der.ts'
 
 /** Distinguished name, in order: attribute and value, PrintableString. */
@@ -32,13 +32,11 @@ const nameDer = (name: Name): Buffer => sequence(...name.map(([type, value]) => 
 /** Up to 128 random bits; half of them need a leading zero byte in DER, as SPIRE's do. */
 export const randomSerial = (): Buffer => randomBytes(16)
 
-/** SHA-1 of the public key's bits (RFC 5280, 4.2.1.2, method 1). */
-function keyIdentifier(key: KeyObject): Buffer {
-  const [info] = readDer(key.export({ type: 'spki', format: 'der' }))
-  const keyBits = readDer(info?.content ?? Buffer.alloc(0))[1]
-  if (!keyBits) throw new Error('not a public key')
-  return createHash('sha1').update(keyBits.content.subarray(1)).digest()
-}
+/** Any function of the public key will do (RFC 5280, 4.2.1.2). */
+const keyIdentifier = (key: KeyObject): Buffer =>
+  createHash('sha1')
+    .update(key.export({ type: 'spki', format: 'der' }))
+    .digest()
 
 function signatureOf(key: KeyObject): { algorithm: Buffer; hash: string } {
   if (key.asymmetricKeyType === 'rsa') return { algorithm: sequence(oid('1.2.840.113549.1.1.11'), der(0x05)), hash: 'sha256' }
@@ -81,18 +79,10 @@ export function createCertificate(c: CertificateContent): Buffer {
   return sequence(toBeSigned, algorithm, bits(sign(hash, toBeSigned, c.issuerKey)))
 }
 
-export interface CertificateFacts {
-  readonly version: number
-  /** The cA flag of BasicConstraints. */
-  readonly ca: boolean
-  /** Empty also without the extension. */
-  readonly keyUsage: ReadonlySet<KeyUsage>
-  /** In the order of the certificate. */
-  readonly uris: readonly string[]
-}
+export type ReadCertificate = ReturnType<typeof readCertificate>
 
-/** What a verifier must know and node:crypto does not say: its `ca` is not the cA flag, its `keyUsage` the extended one. */
-export function readCertificate(raw: Buffer): CertificateFacts {
+/** What a verifier must know, also what node:crypto does not say: its `ca` is not the cA flag, its `keyUsage` the extended one. */
+export function readCertificate(raw: Buffer) {
   const inside = (element: DerElement | undefined) => readDer(element?.content ?? Buffer.alloc(0))
   const fields = inside(inside(readDer(raw)[0])[0])
   const extensions = new Map<string | undefined, DerElement | undefined>()
@@ -104,9 +94,13 @@ export function readCertificate(raw: Buffer): CertificateFacts {
   const valueOf = (id: string) => inside(extensions.get(oid(id).toString('hex')))[0]
   const usageByte = valueOf('2.5.29.15')?.content[1] ?? 0
   return {
+    x509: new X509Certificate(raw),
     version: fields[0]?.tag === 0xa0 ? (inside(fields[0])[0]?.content[0] ?? 0) + 1 : 1,
+    /** The cA flag of BasicConstraints. */
     ca: inside(valueOf('2.5.29.19')).some(({ tag, content }) => tag === 0x01 && content[0] !== 0),
+    /** Empty also without the extension. */
     keyUsage: new Set((Object.keys(keyUsageBits) as KeyUsage[]).filter((name) => (usageByte & (0x80 >> keyUsageBits[name])) !== 0)),
+    /** In the order of the certificate. */
     uris: inside(valueOf('2.5.29.17'))
       .filter(({ tag }) => tag === 0x86)
       .map(({ content }) => content.toString()),

@@ -35,12 +35,12 @@ export function startChild(command: readonly string[], folder: string, variables
   }
 }
 
-/** Starts the daemon's bundle, which is beside the demo's, with the agent at `socket` and AWS at `endpoint`. */
-export function startDaemon(socket: string, endpoint: string, folder: string) {
+/** Starts the daemon's bundle, which is beside the demo's; the agent is in the folder and AWS at `endpoint`. */
+export function startDaemon(folder: string, endpoint: string) {
   const bundle = join(dirname(realpathSync(process.argv[1] ?? '')), 'svidecar.cjs')
   if (!existsSync(bundle)) throw new Error(`there is no ${bundle}, which the demo runs as its daemon: build both with "node build.ts"`)
   return {
-    ...startChild([bundle, 'run'], folder, { SVIDECAR_CONFIG_YAML: configuration(socket, endpoint, folder) }),
+    ...startChild([bundle, 'run'], folder, { SVIDECAR_CONFIG_YAML: configuration(folder, endpoint) }),
     /** As `svidecar status --json` prints it. */
     status: async () => (await ask(join(folder, 'control.sock'), '/status')) as StatusReport,
     /** What points an SDK at one profile: names and values of environment variables, no secret. */
@@ -49,9 +49,9 @@ export function startDaemon(socket: string, endpoint: string, folder: string) {
 }
 
 /** JSON is YAML. The folder of the demo is the runtime directory, so that its paths stay short enough to paste. */
-const configuration = (socket: string, endpoint: string, folder: string): string =>
+const configuration = (folder: string, endpoint: string): string =>
   JSON.stringify({
-    identities: { default: { workload_api: socket } },
+    identities: { default: { workload_api: `unix://${folder}/agent.sock` } },
     profiles: {
       app: { endpoint, roles_anywhere: { trust_anchor_arn: arns.trustAnchor, profile_arn: arns.profile, role_arn: arns.role } },
       reports: { endpoint, region, web_identity: { role_arn: arns.webIdentityRole, audience } },

@@ -64,19 +64,19 @@ async function perform({ forMs, svidSeconds, sessionSeconds }: DemoOptions, stor
   stack.defer(aws.stop)
   // Each agent has the same authority, so that AWS goes on trusting what the next one issues.
   const startNext = () => startAgent(agentOptions(worldOptions, authority))
-  let agent = await startNext()
-  stack.defer(() => agent.stop())
+  let stopAgent = await startNext()
+  stack.defer(() => stopAgent())
 
   /** Takes a part away that is here, brings one back that is not. */
   async function turn(part: Part): Promise<void> {
     const here = !story.away.has(part)
     if (part === 'AWS') await (here ? aws.closeIssuing() : aws.openIssuing())
-    else if (here) await agent.stop()
-    else agent = await startNext()
+    else if (here) await stopAgent()
+    else stopAgent = await startNext()
     story.switched(part, !here)
   }
 
-  const daemon = startDaemon(agentOptions(worldOptions, authority).address, aws.issuingUrl, folder)
+  const daemon = startDaemon(folder, aws.issuingUrl)
   stack.defer(startGuard(daemon.pid, folder))
   stack.defer(() => daemon.stop())
   void daemon.ended.then((how) => finish(`the daemon, with ${how}`))

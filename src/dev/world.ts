@@ -40,7 +40,7 @@ export const authorityOptions = (clock: Clock) => ({ trustDomain, intermediate: 
 
 export const agentOptions = ({ directory, clock, x509TtlSeconds, jwtTtlSeconds }: WorldOptions, authority: Authority) =>
   ({
-    address: `unix://${join(directory, 'agent.sock')}`,
+    path: join(directory, 'agent.sock'),
     authority,
     clock,
     x509TtlSeconds,

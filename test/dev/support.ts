@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'
 import { Client, type ClientReadableStream, credentials, Metadata, type ServiceError } from '@grpc/grpc-js'
-import { workloadService } from '../../src/dev/workload-service.ts'
+import { workloadService } from '../../src/dev/agent-server.ts'
 import { healthService } from '../support/dev/messages.ts'
 
 /** A folder that goes with the test. */

@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import type { TestContext } from 'node:test'
 import { Server, ServerCredentials, type ServerUnaryCall, type ServerWritableStream } from '@grpc/grpc-js'
 import { systemClock } from '../../src/core/clock.ts'
-import { workloadService } from '../../src/dev/workload-service.ts'
+import { workloadService } from '../../src/dev/agent-server.ts'
 import { createWorkloadApi, type WorkloadApi } from '../../src/identity/workload-api/client.ts'
 import { parseSocketAddress } from '../../src/spiffe/socket-address.ts'
 

@@ -3,13 +3,14 @@ import { type handleUnaryCall, type ServerUnaryCall, status, type UntypedService
 import type { JSONWebKeySet } from 'jose'
 import type { Clock } from '../../../src/core/clock.ts'
 import { createCell } from '../../../src/core/source.ts'
-import { createServer, serve } from '../../../src/dev/agent.ts'
 import { createStreams, type NextMessage, type Status, unary } from '../../../src/dev/agent-calls.ts'
-import { createJwtMethod, invalid, noIdentity, x509Message } from '../../../src/dev/agent-svids.ts'
+import { createServer, serve } from '../../../src/dev/agent-server.ts'
+import { fetchJwt, invalid, noIdentity, x509Message } from '../../../src/dev/agent-svids.ts'
+import { prepareSocket } from './agent-socket.ts'
 import type { Authority } from './authority.ts'
 import { createEntries, type Entry } from './entries.ts'
+import { createTokenCache, validateJwtSvid } from './jwt-svids.ts'
 import { healthService, type RawX509Message, toStruct } from './messages.ts'
-import { validateJwtSvid } from './validate-jwt-svid.ts'
 
 /**
  * How the agent behaves. serve: as SPIRE · silent: takes calls and answers nothing · hold-rotation: serves, but
@@ -124,7 +125,7 @@ export async function startAgent({ random = Math.random, ...options }: AgentOpti
     FetchX509SVID: streaming(x509, (message) => message),
     FetchX509Bundles: streaming(news(async () => [[idOf(authority.trustDomain), Buffer.concat(authority.bundle())], ...foreignBundles()])),
     FetchJWTBundles: streaming(news(jwtBundles)),
-    FetchJWTSVID: answering(createJwtMethod({ ...options, random }, () => entries.identities)),
+    FetchJWTSVID: answering(fetchJwt(() => entries.identities, createTokenCache(authority, clock, options.jwtIssuer, random))),
     ValidateJWTSVID: answering(validate),
   }
   const recording = Object.entries(implementation).map(([method, handler]) => {
@@ -140,10 +141,12 @@ export async function startAgent({ random = Math.random, ...options }: AgentOpti
   server.addService(healthService(), { Check: check })
 
   await entries.set(options.entries ?? [])
-  const stop = await serve(options.address, streams, server).catch((error: unknown) => {
-    entries.stop()
-    throw error
-  })
+  const stop = await prepareSocket(options.address)
+    .then((path) => serve(path, streams, server))
+    .catch((error: unknown) => {
+      entries.stop()
+      throw error
+    })
   let stopping: Promise<void> | undefined
 
   const push = async () => {

@@ -58,7 +58,7 @@ export function createEntries({ authority, clock, random, x509TtlSeconds, jwtTtl
     const svid = await authority.issueX509({ ...entry, ttlSeconds })
     if (rows.get(entry) !== row || stopped) return // deleted or changed while it was signed
     row.svid = svid
-    const delayMs = renewalDelayMs(ttlSeconds, random())
+    const delayMs = renewalDelayMs(ttlSeconds, random)
     row.renewal = start(async (signal) => {
       await clock.sleep(delayMs, signal)
       void set([...rows.keys()].map((one) => (one === entry ? { ...one } : one)))

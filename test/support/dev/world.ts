@@ -9,8 +9,8 @@ export type World = Awaited<ReturnType<typeof startWorld>>
 export async function startWorld(options: WorldOptions) {
   const authority = await createAuthority(authorityOptions(options.clock))
   const aws = await startDevAws({ ...awsOptions(options, authority), clock: options.clock })
-  const { entry, ...agentRest } = agentOptions(options, authority)
-  const agent = await startAgent({ ...agentRest, authority, entries: [{ id: 'web', ...entry }] }).catch(async (error: unknown) => {
+  const { entry, path, ...agentRest } = agentOptions(options, authority)
+  const agent = await startAgent({ ...agentRest, address: `unix://${path}`, authority, entries: [{ id: 'web', ...entry }] }).catch(async (error: unknown) => {
     await aws.stop()
     throw error
   })

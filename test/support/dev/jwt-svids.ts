@@ -1,5 +1,22 @@
-// ValidateJWTSVID of the tests' dev agent, which really verifies.
+// The JWT half of the tests' dev agent: tokens cached as SPIRE caches them, and ValidateJWTSVID, which really verifies.
 import { createLocalJWKSet, decodeJwt, type JSONWebKeySet, type JWTPayload, jwtVerify } from 'jose'
+import type { Clock } from '../../../src/core/clock.ts'
+import type { Authority } from './authority.ts'
+
+/** Issues through `authority`: gives the cached token until about half of its life is over, then a new one. */
+export function createTokenCache(authority: Authority, clock: Clock, issuer: string | undefined, random: () => number) {
+  const cache = new Map<string, { token: string; expiresAt: number }>()
+  return async (spiffeId: string, audience: string[], ttlSeconds: number): Promise<string> => {
+    const key = JSON.stringify([spiffeId, ttlSeconds, audience.toSorted()])
+    const cached = cache.get(key)
+    // Asked at each request with a new draw, as in SPIRE: a token may arrive with only half of its life left.
+    const wantedMs = ttlSeconds * 1000 * 0.5 * (0.9 + 0.2 * random())
+    if (cached && cached.expiresAt - clock.now() > wantedMs) return cached.token
+    const token = await authority.issueJwt({ spiffeId, audience, ttlSeconds, issuer })
+    cache.set(key, { token, expiresAt: (decodeJwt(token).exp ?? 0) * 1000 })
+    return token
+  }
+}
 
 const algorithms = ['RS256', 'RS384', 'RS512', 'ES256', 'ES384', 'ES512', 'PS256', 'PS384', 'PS512']
 
