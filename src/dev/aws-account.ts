@@ -1,5 +1,5 @@
 // The account of the dev AWS: what is set up in it, and the sessions that it has issued.
-import { createHash, randomBytes } from 'node:crypto'
+import { hash, randomBytes } from 'node:crypto'
 import type { JSONWebKeySet } from 'jose'
 import { parseArn } from './aws-request.ts'
 
@@ -16,25 +16,18 @@ export interface AccountOptions {
   /** For at most 3600 s unless set, as in IAM; for anybody whom the authority knows unless it names SPIFFE IDs. */
   readonly roles: readonly { roleArn: string; maxSessionSeconds?: number; spiffeIds?: string[] }[]
   /** After verification: makes the credentials. */
-  readonly mint: (request: SessionRequest) => Promise<ReturnType<typeof mintAt>>
-}
-
-interface SessionRequest {
-  roleArn: string
-  sessionName: string
-  durationSeconds: number
+  readonly mint: (request: { roleArn: string; sessionName: string; durationSeconds: number }) => Promise<ReturnType<typeof mintAt>>
 }
 
 export type Account = ReturnType<typeof openAccount>
-export type Session = Awaited<ReturnType<Account['issue']>>
 
 const rememberedSessions = 10_000
 
 export function openAccount(options: AccountOptions) {
-  const issue = async (request: SessionRequest) => {
+  const issue = async (request: Parameters<typeof options.mint>[0]) => {
     const { roleArn, sessionName } = request
     const { partition, account } = parseArn(roleArn) ?? {}
-    const roleId = `AROA${letters(createHash('sha256').update(roleArn).digest()).slice(0, 17)}`
+    const roleId = `AROA${letters(hash('sha256', roleArn, 'buffer')).slice(0, 17)}`
     // A role's path is not part of the assumed role's ARN.
     const name = roleArn.slice(roleArn.lastIndexOf('/') + 1)
     const assumedRoleArn = `arn:${partition}:sts::${account}:assumed-role/${name}/${sessionName}`

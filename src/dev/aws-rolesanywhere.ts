@@ -74,7 +74,7 @@ function verifySignature(request: AwsRequest, { x509 }: ReadCertificate, region:
   if (!request.headers['content-type']?.startsWith('application/json')) throw wrong('Content-Type is not JSON')
   const chain = request.headers['x-amz-x509-chain'] === undefined ? [] : ['x-amz-x509-chain']
   const signedHeaders = ['host', 'content-type', 'x-amz-date', 'x-amz-x509', ...chain]
-  const problem = problemOf(request, authorization, { service: 'rolesanywhere', region, signed: signedHeaders })
+  const problem = problemOf(request, authorization, 'rolesanywhere', region, signedHeaders)
   if (problem !== undefined) throw wrong(problem)
   const signed = Buffer.from(stringToSign(request, authorization))
   // node:crypto reads DER for ECDSA and PKCS#1 v1.5 for RSA, which is what AWS wants of each.

@@ -1,6 +1,6 @@
 // Signature Version 4 from the side that checks: the canonical request, the string to sign, and who signed.
-import { createHash, createHmac } from 'node:crypto'
-import { type Account, isoSeconds, type Session } from './aws-account.ts'
+import { createHmac, hash } from 'node:crypto'
+import { type Account, isoSeconds } from './aws-account.ts'
 import { type AwsRequest, refuse } from './aws-request.ts'
 
 export type Authorization = NonNullable<ReturnType<typeof parseAuthorization>>
@@ -17,8 +17,6 @@ export function parseAuthorization(header: string) {
   if (!algorithm || !credential || !scope || !date || !region || !service || !signed || !signature) return undefined
   return { algorithm, credential, scope, date, region, service, signedHeaders: signed.split(';'), signature: Buffer.from(signature, 'hex') }
 }
-
-const sha256 = (data: Buffer | string): string => createHash('sha256').update(data).digest('hex')
 
 /** RFC 3986: everything but the unreserved characters, hexadecimal digits in upper case. */
 const encode = (text: string): string => encodeURIComponent(text).replace(/[!'()*]/g, (one) => `%${one.charCodeAt(0).toString(16).toUpperCase()}`)
@@ -41,25 +39,22 @@ export function stringToSign(request: AwsRequest, authorization: Authorization):
     canonicalQuery(request.query),
     headers.join(''),
     authorization.signedHeaders.join(';'),
-    sha256(request.body),
+    hash('sha256', request.body),
   ].join('\n')
-  return [authorization.algorithm, request.headers['x-amz-date'], authorization.scope, sha256(canonical)].join('\n')
+  return [authorization.algorithm, request.headers['x-amz-date'], authorization.scope, hash('sha256', canonical)].join('\n')
 }
 
 /** What is wrong with the scope or the signed headers, if anything: the signature itself says nothing about them. */
-export function problemOf(
-  request: AwsRequest,
-  { date, service, region, signedHeaders }: Authorization,
-  expected: { service: string; region: string | undefined; signed: string[] },
-): string | undefined {
+export function problemOf(request: AwsRequest, authorization: Authorization, service: string, region: string | undefined, mustSign: string[]) {
+  const { date, signedHeaders } = authorization
   if (date !== request.headers['x-amz-date']?.slice(0, 8)) return 'the scope has another date than X-Amz-Date'
-  if (service !== expected.service) return `the scope is for ${service}`
-  if (expected.region !== undefined && region !== expected.region) return `the scope is for ${region}, not ${expected.region}`
+  if (authorization.service !== service) return `the scope is for ${authorization.service}`
+  if (region !== undefined && authorization.region !== region) return `the scope is for ${authorization.region}, not ${region}`
   const ordered = signedHeaders.map((name) => name.toLowerCase()).toSorted()
   if (signedHeaders.join() !== ordered.join()) return 'SignedHeaders are not sorted or not lower-case'
   const absent = signedHeaders.find((name) => request.headers[name] === undefined)
   if (absent !== undefined) return `the signed header ${absent} was not sent`
-  const unsigned = expected.signed.find((name) => !signedHeaders.includes(name))
+  const unsigned = mustSign.find((name) => !signedHeaders.includes(name))
   return unsigned === undefined ? undefined : `the header ${unsigned} is not signed`
 }
 
@@ -74,7 +69,7 @@ export function dateProblem(request: AwsRequest, now: number, minutes: number): 
 const hmac = (key: Buffer | string, data: string): Buffer => createHmac('sha256', key).update(data).digest()
 
 /** Whose request this is, by its SigV4 signature with session credentials; refuses as STS does. */
-export function authenticate(request: AwsRequest, { sessions, region, clock }: Account): Session {
+export function authenticate(request: AwsRequest, { sessions, region, clock }: Account) {
   const now = clock.now()
   const header = request.headers['authorization']
   if (header === undefined) throw refuse(403, 'MissingAuthenticationToken', 'Request is missing Authentication Token')
@@ -95,7 +90,7 @@ export function authenticate(request: AwsRequest, { sessions, region, clock }: A
   if (session.expiration <= now) throw refuse(403, 'ExpiredToken', 'The security token included in the request is expired')
   const expired = dateProblem(request, now, 15)
   if (expired !== undefined) throw refuse(403, 'SignatureDoesNotMatch', expired)
-  const problem = problemOf(request, authorization, { service: 'sts', region, signed: ['host', 'x-amz-date', 'x-amz-security-token'] })
+  const problem = problemOf(request, authorization, 'sts', region, ['host', 'x-amz-date', 'x-amz-security-token'])
   if (problem !== undefined) throw mismatch(problem)
   const signingKey = authorization.scope.split('/').reduce<Buffer | string>(hmac, `AWS4${session.secretAccessKey}`)
   const expected = hmac(signingKey, stringToSign(request, authorization))

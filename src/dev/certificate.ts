@@ -1,5 +1,5 @@
 // Writes X.509 certificates, right or deliberately wrong, and reads from them what node:crypto does not tell.
-import { createHash, createPublicKey, type KeyObject, randomBytes, sign, X509Certificate } from 'node:crypto'
+import { createPublicKey, hash, type KeyObject, randomBytes, sign, X509Certificate } from 'node:crypto'
 import { bits, boolean, type DerElement, der, integer, octets, oid, printable, readDer, sequence, time } from './der.ts'
 
 /** Distinguished name, in order: attribute and value, PrintableString. */
@@ -33,16 +33,13 @@ const nameDer = (name: Name): Buffer => sequence(...name.map(([type, value]) => 
 export const randomSerial = (): Buffer => randomBytes(16)
 
 /** Any function of the public key will do (RFC 5280, 4.2.1.2). */
-const keyIdentifier = (key: KeyObject): Buffer =>
-  createHash('sha1')
-    .update(key.export({ type: 'spki', format: 'der' }))
-    .digest()
+const keyIdentifier = (key: KeyObject): Buffer => hash('sha1', key.export({ type: 'spki', format: 'der' }), 'buffer')
 
-function signatureOf(key: KeyObject): { algorithm: Buffer; hash: string } {
-  if (key.asymmetricKeyType === 'rsa') return { algorithm: sequence(oid('1.2.840.113549.1.1.11'), der(0x05)), hash: 'sha256' }
+function signatureOf(key: KeyObject): { algorithm: Buffer; digest: string } {
+  if (key.asymmetricKeyType === 'rsa') return { algorithm: sequence(oid('1.2.840.113549.1.1.11'), der(0x05)), digest: 'sha256' }
   return key.asymmetricKeyDetails?.namedCurve === 'secp384r1'
-    ? { algorithm: sequence(oid('1.2.840.10045.4.3.3')), hash: 'sha384' }
-    : { algorithm: sequence(oid('1.2.840.10045.4.3.2')), hash: 'sha256' }
+    ? { algorithm: sequence(oid('1.2.840.10045.4.3.3')), digest: 'sha384' }
+    : { algorithm: sequence(oid('1.2.840.10045.4.3.2')), digest: 'sha256' }
 }
 
 /** All of our bits are in the first byte; DER wants the zero bits behind the last one cut off. */
@@ -55,7 +52,7 @@ const extension = (id: string, critical: boolean, value: Buffer): Buffer => sequ
 
 /** Makes one X.509 v3 certificate, in DER. Leaves get both extended key usages, as SPIRE's do. */
 export function createCertificate(c: CertificateContent): Buffer {
-  const { algorithm, hash } = signatureOf(c.issuerKey)
+  const { algorithm, digest } = signatureOf(c.issuerKey)
   const names = [...(c.dnsNames ?? []).map((name) => der(0x82, Buffer.from(name))), ...c.uris.map((uri) => der(0x86, Buffer.from(uri)))]
   const extensions = [
     extension('2.5.29.15', true, keyUsageDer(c.keyUsage)),
@@ -76,7 +73,7 @@ export function createCertificate(c: CertificateContent): Buffer {
     c.publicKey.export({ type: 'spki', format: 'der' }),
     der(0xa3, sequence(...extensions)),
   )
-  return sequence(toBeSigned, algorithm, bits(sign(hash, toBeSigned, c.issuerKey)))
+  return sequence(toBeSigned, algorithm, bits(sign(digest, toBeSigned, c.issuerKey)))
 }
 
 export type ReadCertificate = ReturnType<typeof readCertificate>

@@ -7,12 +7,13 @@ import { systemClock } from '../core/clock.ts'
 import { errorText } from '../core/errors.ts'
 import { startAgent } from './agent.ts'
 import { createAuthority } from './authority.ts'
-import { startDevAws } from './aws.ts'
+import { checking, issuing, openListener } from './aws.ts'
+import { openAccount } from './aws-account.ts'
 import { startChild, startDaemon, startGuard } from './demo-children.ts'
 import type { Call } from './demo-client.ts'
 import { openScreen, readKeys } from './demo-screen.ts'
 import { count, createStory, entryLine, objections, type Part, type ProfileName, profileNames, type Story } from './demo-story.ts'
-import { agentOptions, authorityOptions, awsOptions } from './world.ts'
+import { accountOptions, agentOptions, authorityOptions } from './world.ts'
 
 export interface DemoOptions {
   /** When it ends by itself and judges; left out, a person ends it. */
@@ -32,13 +33,8 @@ export async function runDemo(options: DemoOptions): Promise<number> {
   const story = createStory(Date.now, (entry) => plain && print(entryLine(entry)))
   const ending = await perform(options, story, plain)
   const { calls, failed, rotations } = story
-  const sums = [
-    count(calls, 'call'),
-    `${failed || 'none'} failed`,
-    count(rotations.svids, 'SVID rotation'),
-    count(rotations.credentials, 'credential rotation'),
-  ]
-  print(`svidecar demo: ${sums.join(', ')}.`)
+  const changes = `${count(rotations.svids, 'SVID rotation')}, ${count(rotations.credentials, 'credential rotation')}`
+  print(`svidecar demo: ${count(calls, 'call')}, ${failed || 'none'} failed, ${changes}.`)
   // Whoever watches and takes things away makes calls fail: that is no failure of the demo.
   if (ending === 'a person' && options.forMs === undefined) return 0
   const against = [...(ending === 'time' ? [] : [`ended by ${ending}`]), ...objections(story)]
@@ -60,8 +56,11 @@ async function perform({ forMs, svidSeconds, sessionSeconds }: DemoOptions, stor
   stack.defer(() => rm(folder, { recursive: true, force: true }))
   const worldOptions = { directory: folder, clock: systemClock, x509TtlSeconds: svidSeconds, jwtTtlSeconds: svidSeconds, sessionSeconds }
   const authority = await createAuthority(authorityOptions(systemClock))
-  const aws = await startDevAws(awsOptions(worldOptions, authority))
-  stack.defer(aws.stop)
+  const account = openAccount(accountOptions(worldOptions, authority))
+  const issuer = await openListener(Date.now, issuing(account))
+  stack.defer(issuer.close)
+  const checker = await openListener(Date.now, checking(account))
+  stack.defer(checker.close)
   // Each agent has the same authority, so that AWS goes on trusting what the next one issues.
   const startNext = () => startAgent(agentOptions(worldOptions, authority))
   let stopAgent = await startNext()
@@ -70,30 +69,28 @@ async function perform({ forMs, svidSeconds, sessionSeconds }: DemoOptions, stor
   /** Takes a part away that is here, brings one back that is not. */
   async function turn(part: Part): Promise<void> {
     const here = !story.away.has(part)
-    if (part === 'AWS') await (here ? aws.closeIssuing() : aws.openIssuing())
+    if (part === 'AWS') await (here ? issuer.close() : issuer.open())
     else if (here) await stopAgent()
     else stopAgent = await startNext()
     story.switched(part, !here)
   }
 
-  const daemon = startDaemon(folder, aws.issuingUrl)
+  const daemon = startDaemon(folder, issuer.url)
   stack.defer(startGuard(daemon.pid, folder))
   stack.defer(() => daemon.stop())
   void daemon.ended.then((how) => finish(`the daemon, with ${how}`))
 
   async function startClient(name: ProfileName): Promise<Readonly<Record<string, string>>> {
-    const env = { ...(await daemon.environment(name)), AWS_ENDPOINT_URL: aws.checkingUrl }
+    const env = { ...(await daemon.environment(name)), AWS_ENDPOINT_URL: checker.url }
     const client = startChild([process.argv[1] ?? '', 'client'], folder, env, (line) => over.signal.aborted || story.called(name, JSON.parse(line) as Call))
     stack.defer(() => client.stop())
     void client.ended.then((how) => finish(`the client of ${name}, with ${how}`))
     return env
   }
 
-  const startedAt = Date.now()
-  let paste: string | undefined
   const screen = plain ? undefined : openScreen()
   stack.defer(() => screen?.close())
-  const draw = () => screen?.draw({ now: Date.now(), startedAt, svidSeconds, sessionSeconds, story, paste })
+  const draw = () => screen?.draw({ now: Date.now(), svidSeconds, sessionSeconds, story })
   // One after the other, or a part that is on its way would be taken away again.
   let turns: Promise<void> = Promise.resolve()
   stack.defer(() => turns)
@@ -105,7 +102,7 @@ async function perform({ forMs, svidSeconds, sessionSeconds }: DemoOptions, stor
 
   while (!over.signal.aborted) {
     await daemon.status().then(story.observed, () => {}) // it does not listen yet, or has ended
-    if (story.status?.started && paste === undefined) {
+    if (story.status?.started && story.paste === undefined) {
       const [mine] = await Promise.all(profileNames.map(startClient)).catch(async (error: unknown) => {
         // A daemon that dies just now is the reason, and its end is heard of a moment later.
         await delay(500, undefined, { signal: over.signal }).catch(() => {})
@@ -115,7 +112,7 @@ async function perform({ forMs, svidSeconds, sessionSeconds }: DemoOptions, stor
       if (over.signal.aborted) break
       const lines = shellLines(mine ?? {})
       await writeFile(join(folder, 'env'), `${lines.join('\n')}\n`)
-      paste = `. ${folder}/env && aws sts get-caller-identity`
+      story.paste = `. ${folder}/env && aws sts get-caller-identity`
       if (plain) print(`\nTo be one more client, paste this into another shell:\n  ${lines.join('\n  ')}\n`)
     }
     draw()

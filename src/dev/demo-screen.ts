@@ -5,26 +5,23 @@ import { count, entryLine, expectation, left, profileNames, profiles, type Story
 
 export interface View {
   readonly now: number
-  readonly startedAt: number
   readonly svidSeconds: number
   readonly sessionSeconds: number
   readonly story: Story
-  /** What reads the environment into another shell; undefined until there is one. */
-  readonly paste: string | undefined
 }
 
 /** The lines of the screen, as many as `rows`. Without colour if NO_COLOR is set: styleText sees to that. */
 export function render(view: View, columns: number, rows: number): string[] {
-  const { now, story, paste } = view
+  const { now, story } = view
   const key = (letter: string, text: string) => `${styleText('inverse', ` ${letter} `)} ${text}   `
   const take = (part: 'agent' | 'AWS') => (story.away.has(part) ? `bring ${part} back` : `take ${part} away`)
   const below = [
     '',
-    paste === undefined ? '' : ` Another shell  ${paste}`,
+    story.paste === undefined ? '' : ` Another shell  ${story.paste}`,
     ` ${key('a', take('agent'))}${key('i', `${take('AWS')} (issuing)`)}${key('q', 'quit')}`,
   ]
   const above = [
-    `${styleText('bold', ' svidecar demo')}  for ${Math.floor((now - view.startedAt) / 1_000)} s`,
+    `${styleText('bold', ' svidecar demo')}  for ${Math.floor((now - story.startedAt) / 1_000)} s`,
     ' A development world with a fake AWS, on loopback: nothing leaves this machine.',
     ...facts(view, columns),
     ...notice(view, columns),

@@ -15,28 +15,10 @@ export type Part = 'agent' | 'AWS'
 /** The subject is who it is about: agent, AWS, daemon, identity, or a profile. */
 export type Entry = Readonly<{ at: number; subject: string; text: string }>
 
-export interface Story {
-  readonly entries: Entry[]
-  /** What the daemon said last; undefined until it answers. */
-  status: StatusReport | undefined
-  /** The last call of each profile, and the key of its last good one. */
-  readonly last: Partial<Record<ProfileName, Call>>
-  readonly keys: Partial<Record<ProfileName, string | undefined>>
-  calls: number
-  failed: number
-  firstError: string | undefined
-  /** How often each was replaced by a new one; credentials count once a call was signed with them. */
-  readonly rotations: { svids: number; credentials: number }
-  readonly away: Set<Part>
-  lastSwitch: { readonly part: Part; readonly at: number } | undefined
-  observed(status: StatusReport): void
-  called(profile: ProfileName, call: Call): void
-  /** Somebody took a part away or brought it back. */
-  switched(part: Part, here: boolean): void
-}
+export type Story = ReturnType<typeof createStory>
 
 /** Starts a story; `told` hears every entry at once. */
-export function createStory(now: () => number, told: (entry: Entry) => void): Story {
+export function createStory(now: () => number, told: (entry: Entry) => void) {
   // Told since all was well: streams and tries repeat themselves.
   const complaints = new Set<string>()
 
@@ -46,19 +28,25 @@ export function createStory(now: () => number, told: (entry: Entry) => void): St
     told(entry)
   }
 
-  const story: Story = {
-    entries: [],
-    status: undefined,
-    last: {},
-    keys: {},
+  const story = {
+    startedAt: now(),
+    entries: [] as Entry[],
+    /** What the daemon said last; undefined until it answers. */
+    status: undefined as StatusReport | undefined,
+    /** The last call of each profile, and the key of its last good one. */
+    last: {} as Partial<Record<ProfileName, Call>>,
+    keys: {} as Partial<Record<ProfileName, string | undefined>>,
     calls: 0,
     failed: 0,
-    firstError: undefined,
+    firstError: undefined as string | undefined,
+    /** How often each was replaced by a new one; credentials count once a call was signed with them. */
     rotations: { svids: 0, credentials: 0 },
-    away: new Set(),
-    lastSwitch: undefined,
+    away: new Set<Part>(),
+    lastSwitch: undefined as { readonly part: Part; readonly at: number } | undefined,
+    /** What reads a client's environment into another shell; undefined until there is one. */
+    paste: undefined as string | undefined,
 
-    observed(status) {
+    observed(status: StatusReport) {
       const before = story.status
       story.status = status
       if (before === undefined) tell('daemon', `svidecar ${status.version} runs as process ${status.pid}`)
@@ -85,7 +73,7 @@ export function createStory(now: () => number, told: (entry: Entry) => void): St
       }
     },
 
-    called(profile, call) {
+    called(profile: ProfileName, call: Call) {
       const before = story.last[profile]
       story.last[profile] = call
       story.calls++
@@ -103,7 +91,8 @@ export function createStory(now: () => number, told: (entry: Entry) => void): St
       tell(profile, `GetCallerIdentity, signed with ${call.accessKeyId}: ${call.arn}`)
     },
 
-    switched(part, here) {
+    /** Somebody took a part away or brought it back. */
+    switched(part: Part, here: boolean) {
       if (here) story.away.delete(part)
       else story.away.add(part)
       story.lastSwitch = { part, at: now() }

@@ -17,26 +17,25 @@ function readOptions(): DemoOptions {
   return { svidSeconds, sessionSeconds, forMs: Number(digits) * (unit === 'm' ? 60_000 : 1_000) }
 }
 
+/** Whatever fails meanwhile is wrong usage. */
+let reading = false
+
 async function main(): Promise<number> {
   if (process.argv[2] === 'client') return runClient()
   if (process.argv[2] === '--help') {
     console.log(usage)
     return 0
   }
-  let options: DemoOptions
-  try {
-    options = readOptions()
-  } catch (error) {
-    console.error(`svidecar demo: ${errorText(error)} ${usage}`)
-    return 2
-  }
+  reading = true
+  const options = readOptions()
+  reading = false
   return runDemo(options)
 }
 
 main().then(
   (status) => process.exit(status),
   (error: unknown) => {
-    console.error(`svidecar demo: ${errorText(error)}`)
-    process.exit(1)
+    console.error(`svidecar demo: ${errorText(error)}${reading ? ` ${usage}` : ''}`)
+    process.exit(reading ? 2 : 1)
   },
 )

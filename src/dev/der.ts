@@ -43,24 +43,17 @@ export function time(milliseconds: number): Buffer {
   return digits < '2050' ? der(0x17, Buffer.from(digits.slice(2))) : der(0x18, Buffer.from(digits))
 }
 
-export interface DerElement {
-  readonly tag: number
-  readonly content: Buffer
-  /** Tag, length and content. */
-  readonly raw: Buffer
-}
+export type DerElement = ReturnType<typeof readDer>[number]
 
 /** Reads all the elements that lie one after another; throws on anything cut short. */
-export function readDer(bytes: Buffer): DerElement[] {
-  const elements: DerElement[] = []
+export function readDer(bytes: Buffer) {
+  // `raw`: tag, length and content.
+  const elements: { tag: number; content: Buffer; raw: Buffer }[] = []
   for (let at = 0; at < bytes.length; ) {
-    const tag = bytes[at]
-    const first = bytes[at + 1]
-    if (tag === undefined || first === undefined) throw new Error('DER: cut short')
+    const [tag = 0, first = 0x80] = bytes.subarray(at)
     const lengthBytes = first < 0x80 ? 0 : first & 0x7f
-    if (lengthBytes > 4 || first === 0x80) throw new Error('DER: bad length')
     const start = at + 2 + lengthBytes
-    if (start > bytes.length) throw new Error('DER: cut short')
+    if (first === 0x80 || lengthBytes > 4 || start > bytes.length) throw new Error('DER: bad length')
     const end = start + (lengthBytes === 0 ? first : bytes.readUIntBE(at + 2, lengthBytes))
     if (end > bytes.length) throw new Error('DER: cut short')
     elements.push({ tag, content: bytes.subarray(start, end), raw: bytes.subarray(at, end) })

@@ -3,8 +3,7 @@ import { join } from 'node:path'
 import type { Clock } from '../core/clock.ts'
 import type { AgentOptions } from './agent.ts'
 import type { Authority } from './authority.ts'
-import type { DevAwsOptions } from './aws.ts'
-import { mintAt } from './aws-account.ts'
+import { type AccountOptions, mintAt } from './aws-account.ts'
 
 export interface WorldOptions {
   /** An existing private folder; the agent's socket goes there. */
@@ -38,25 +37,23 @@ export const arns = {
 /** As below an upstream authority, so that a certificate chain is always on the way. */
 export const authorityOptions = (clock: Clock) => ({ trustDomain, intermediate: true, clock })
 
-export const agentOptions = ({ directory, clock, x509TtlSeconds, jwtTtlSeconds }: WorldOptions, authority: Authority) =>
-  ({
-    path: join(directory, 'agent.sock'),
-    authority,
-    clock,
-    x509TtlSeconds,
-    jwtTtlSeconds,
-    jwtIssuer: issuer,
-    // With a common name in its certificate, or the daemon warns that the source identity changes with each serial.
-    entry: { spiffeId, hint: 'web', dnsNames: ['web.dev.local'] },
-  }) satisfies AgentOptions
+export const agentOptions = ({ directory, clock, x509TtlSeconds, jwtTtlSeconds }: WorldOptions, authority: Authority): AgentOptions => ({
+  path: join(directory, 'agent.sock'),
+  authority,
+  clock,
+  x509TtlSeconds,
+  jwtTtlSeconds,
+  jwtIssuer: issuer,
+  // With a common name in its certificate, or the daemon warns that the source identity changes with each serial.
+  entry: { spiffeId, hint: 'web', dnsNames: ['web.dev.local'] },
+})
 
-export const awsOptions = ({ clock, sessionSeconds }: WorldOptions, authority: Authority) =>
-  ({
-    clock,
-    region,
-    trustAnchors: [{ arn: arns.trustAnchor, roots: () => authority.bundle() }],
-    profiles: [{ arn: arns.profile, roleArns: [arns.role] }],
-    oidcProviders: [{ issuer, audiences: [audience], jwks: () => authority.jwks() }],
-    roles: [arns.role, arns.webIdentityRole].map((roleArn) => ({ roleArn, spiffeIds: [spiffeId] })),
-    mint: async () => mintAt(clock.now() + sessionSeconds * 1000),
-  }) satisfies DevAwsOptions
+export const accountOptions = ({ clock, sessionSeconds }: WorldOptions, authority: Authority): AccountOptions => ({
+  clock,
+  region,
+  trustAnchors: [{ arn: arns.trustAnchor, roots: () => authority.bundle() }],
+  profiles: [{ arn: arns.profile, roleArns: [arns.role] }],
+  oidcProviders: [{ issuer, audiences: [audience], jwks: () => authority.jwks() }],
+  roles: [arns.role, arns.webIdentityRole].map((roleArn) => ({ roleArn, spiffeIds: [spiffeId] })),
+  mint: async () => mintAt(clock.now() + sessionSeconds * 1000),
+})

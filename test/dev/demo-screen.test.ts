@@ -61,6 +61,7 @@ function begin() {
     () => now,
     (entry) => lines.push(entryLine(entry).slice(10)),
   )
+  story.paste = '. /tmp/demo/env'
   return {
     story,
     lines,
@@ -70,9 +71,7 @@ function begin() {
     called: (key: string) => story.called('app', { ok: true, arn: session, accessKeyId: key }),
     failed: () => story.called('app', { ok: false, error: 'CredentialsProviderError: none' }),
     screen: (columns: number, rows: number) =>
-      render({ now, startedAt: start, svidSeconds: 20, sessionSeconds: 30, story, paste: '. /tmp/demo/env' }, columns, rows).map((line) =>
-        stripVTControlCharacters(line).trimEnd(),
-      ),
+      render({ now, svidSeconds: 20, sessionSeconds: 30, story }, columns, rows).map((line) => stripVTControlCharacters(line).trimEnd()),
   }
 }
 

@@ -3,9 +3,9 @@ import { type handleUnaryCall, type ServerUnaryCall, status, type UntypedService
 import type { JSONWebKeySet } from 'jose'
 import type { Clock } from '../../../src/core/clock.ts'
 import { createCell } from '../../../src/core/source.ts'
+import { fetchJwt, invalid, noIdentity, x509Message } from '../../../src/dev/agent.ts'
 import { createStreams, type NextMessage, type Status, unary } from '../../../src/dev/agent-calls.ts'
 import { createServer, serve } from '../../../src/dev/agent-server.ts'
-import { fetchJwt, invalid, noIdentity, x509Message } from '../../../src/dev/agent-svids.ts'
 import { prepareSocket } from './agent-socket.ts'
 import type { Authority } from './authority.ts'
 import { createEntries, type Entry } from './entries.ts'
@@ -66,8 +66,11 @@ export async function startAgent({ random = Math.random, ...options }: AgentOpti
   const foreignBundles = () => foreign().map(([trustDomain, { bundle }]) => [idOf(trustDomain), Buffer.concat(bundle)] as const)
 
   const x509 = () => async () => {
-    const message = x509Message(entries.identities, authority.bundle())
-    return message && { ...message, federated_bundles: Object.fromEntries(foreignBundles()) }
+    if (entries.all.length === 0) throw noIdentity
+    const signed = entries.identities.flatMap(({ svid, ...one }) => (svid ? [{ ...one, svid }] : []))
+    // SPIRE is silent while an entry matches whose SVID is not signed yet.
+    if (signed.length === 0) return undefined
+    return { ...x509Message(signed, authority.bundle()), federated_bundles: Object.fromEntries(foreignBundles()) }
   }
   /** Bundle streams get news only, while SPIRE repeats X.509 messages. */
   const news = (bundles: () => Promise<(readonly [string, Buffer])[]>) => () => {

@@ -3,8 +3,8 @@ import { X509Certificate } from 'node:crypto'
 import type { ServerResponse } from 'node:http'
 import { decodeJwt } from 'jose'
 import type { Clock } from '../../../src/core/clock.ts'
-import { type DevAwsOptions as StartOptions, startDevAws as start } from '../../../src/dev/aws.ts'
-import { mintAt } from '../../../src/dev/aws-account.ts'
+import { checking, type Handle, issuing, openListener } from '../../../src/dev/aws.ts'
+import { type AccountOptions, mintAt, openAccount } from '../../../src/dev/aws-account.ts'
 import { type AwsRequest, isAwsError, refuse } from '../../../src/dev/aws-request.ts'
 
 /** hang: takes the request, answers nothing · trickle: a 200 that sends a byte now and then and never ends. */
@@ -31,7 +31,7 @@ export interface RecordedRequest extends RequestFacts {
   readonly body: string
 }
 
-export interface DevAwsOptions extends Omit<StartOptions, 'around' | 'mint' | 'clock'>, Partial<Pick<StartOptions, 'mint'>> {
+export interface DevAwsOptions extends Omit<AccountOptions, 'mint' | 'clock'>, Partial<Pick<AccountOptions, 'mint'>> {
   clock: Clock
   /** How long its sessions really live, whatever valid duration was asked. */
   issueSeconds?: number
@@ -69,11 +69,9 @@ export async function startDevAws(options: DevAwsOptions) {
     throw refuse(how.status, how.code ?? 'InternalFailure', how.message ?? 'The dev AWS was told to fail')
   }
 
-  const aws = await start({
-    mint: async ({ durationSeconds }) => mintAt(now() + (issueSeconds ?? durationSeconds) * 1000),
-    ...options,
-    clock: { now },
-    around: (listener, handle) => async (request, response) => {
+  const recording =
+    (listener: RecordedRequest['listener'], handle: Handle): Handle =>
+    async (request, response) => {
       const url = request.query === '' ? request.path : `${request.path}?${request.query}`
       const record: RecordedRequest = { listener, status: 0, url, headers: request.headers, body: request.body.toString(), ...factsOf(request) }
       requests.push(record)
@@ -94,10 +92,19 @@ export async function startDevAws(options: DevAwsOptions) {
         record.error = `${code}: ${message}${detail === undefined ? '' : ` (${detail})`}`
         throw error
       }
-    },
-  })
+    }
+  const account = openAccount({ mint: async ({ durationSeconds }) => mintAt(now() + (issueSeconds ?? durationSeconds) * 1000), ...options, clock: { now } })
+  const issuer = await openListener(now, recording('issuing', issuing(account)))
+  const checker = await openListener(now, recording('checking', checking(account)))
   return {
-    ...aws,
+    issuingUrl: issuer.url,
+    checkingUrl: checker.url,
+    closeIssuing: issuer.close,
+    /** On the same port. */
+    openIssuing: issuer.open,
+    stop: async () => {
+      await Promise.all([issuer.close(), checker.close()])
+    },
     /** The last thousand. */
     requests: requests as readonly Readonly<RecordedRequest>[],
     /** Requests to the issuing listener that are not answered yet. */

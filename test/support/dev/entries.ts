@@ -1,7 +1,7 @@
 // The registration entries of the tests' dev agent, and one X.509-SVID for each, renewed when half of its life is left.
 import type { Clock } from '../../../src/core/clock.ts'
 import { type Running, start } from '../../../src/core/run.ts'
-import { type Identity, renewalDelayMs } from '../../../src/dev/agent-svids.ts'
+import { renewalDelayMs } from '../../../src/dev/agent.ts'
 import type { IssuedX509 } from '../../../src/dev/authority.ts'
 import type { Authority, X509Variant } from './authority.ts'
 
@@ -11,7 +11,7 @@ export interface Entry extends X509Variant {
   hint?: string
   x509TtlSeconds?: number
   jwtTtlSeconds?: number
-  dnsNames?: string[]
+  dnsNames?: readonly string[]
   /** Foreign trust domains whose bundles this entry's callers get; left out, all that the agent federates with. */
   federatesWith?: string[]
 }
@@ -86,7 +86,7 @@ export function createEntries({ authority, clock, random, x509TtlSeconds, jwtTtl
      * What is served: by entry ID, as SPIRE sorts them; without an SVID until the first one is signed, and with an
      * empty hint also when an older entry has the same, as in SPIRE.
      */
-    get identities(): Identity[] {
+    get identities() {
       const hints = [...rows.keys()].map(({ hint = '' }) => hint)
       return Array.from(rows, ([entry, { svid }], at) => ({ entry, svid, hint: hints.indexOf(hints[at] ?? '') === at ? (hints[at] ?? '') : '' }))
         .sort((one, other) => (one.entry.id < other.entry.id ? -1 : 1))

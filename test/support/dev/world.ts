@@ -1,5 +1,5 @@
 // The demo's world for tests: the same options, and parts that remember, change and fail when told to.
-import { agentOptions, arns, audience, authorityOptions, awsOptions, issuer, spiffeId, type WorldOptions } from '../../../src/dev/world.ts'
+import { accountOptions, agentOptions, arns, audience, authorityOptions, issuer, spiffeId, type WorldOptions } from '../../../src/dev/world.ts'
 import { startAgent } from './agent.ts'
 import { createAuthority } from './authority.ts'
 import { startDevAws } from './aws.ts'
@@ -8,7 +8,7 @@ export type World = Awaited<ReturnType<typeof startWorld>>
 
 export async function startWorld(options: WorldOptions) {
   const authority = await createAuthority(authorityOptions(options.clock))
-  const aws = await startDevAws({ ...awsOptions(options, authority), clock: options.clock })
+  const aws = await startDevAws({ ...accountOptions(options, authority), clock: options.clock })
   const { entry, path, ...agentRest } = agentOptions(options, authority)
   const agent = await startAgent({ ...agentRest, address: `unix://${path}`, authority, entries: [{ id: 'web', ...entry }] }).catch(async (error: unknown) => {
     await aws.stop()
