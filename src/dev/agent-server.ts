@@ -8,6 +8,7 @@ import protobuf from 'protobufjs'
 import { workloadProto } from '../../proto/workload.ts'
 import type { createStreams } from './agent-calls.ts'
 
+/** A gRPC service from its .proto text. */
 export function serviceOf(proto: string, name: string): ServiceDefinition {
   const root = new protobuf.Root()
   const struct = protobuf.common.get('google/protobuf/struct.proto')

@@ -3,14 +3,8 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { GetCallerIdentityCommand, STSClient } from '@aws-sdk/client-sts'
 
-export interface Call {
-  readonly ok: boolean
-  /** Who AWS says the caller is. */
-  readonly arn?: string
-  /** The key that the request was signed with. */
-  readonly accessKeyId?: string
-  readonly error?: string
-}
+/** Who AWS says the caller is, and the key that the request was signed with; or what went wrong. */
+export type Call = { ok: true; arn: string; accessKeyId: string } | { ok: false; error: string }
 
 export async function runClient(): Promise<never> {
   // Whoever started it has gone, or does not listen.

@@ -61,7 +61,7 @@ function facts({ now, svidSeconds, sessionSeconds, story }: View, columns: numbe
       const call = story.last[name]
       if (call === undefined) return row(name, 'none yet')
       if (!call.ok) return row(name, styleText('red', `failed: ${call.error}`.slice(0, columns - 14)))
-      return row(name, `${styleText('green', 'ok')}, signed with ${tail(call.accessKeyId)}, as ${call.arn?.replace(/^.*assumed-role\//, '')}`)
+      return row(name, `${styleText('green', 'ok')}, signed with ${tail(call.accessKeyId)}, as ${call.arn.replace(/^.*assumed-role\//, '')}`)
     }),
     '',
     heading('Daemon', styleText(status?.ready === false ? 'red' : 'green', `${health}${problems.size > 0 ? '' : ', no problem'}`)),

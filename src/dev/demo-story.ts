@@ -35,7 +35,7 @@ export function createStory(now: () => number, told: (entry: Entry) => void) {
     status: undefined as StatusReport | undefined,
     /** The last call of each profile, and the key of its last good one. */
     last: {} as Partial<Record<ProfileName, Call>>,
-    keys: {} as Partial<Record<ProfileName, string | undefined>>,
+    keys: {} as Partial<Record<ProfileName, string>>,
     calls: 0,
     failed: 0,
     firstError: undefined as string | undefined,
