@@ -13,6 +13,7 @@ RUN npm ci
 COPY LICENSE build.ts ./
 COPY proto proto
 COPY src src
+COPY demo demo
 # There is no git here to ask for the commit. The final stage has no mkdir.
 ARG REVISION
 RUN SVIDECAR_COMMIT="${REVISION}" npm run build && mkdir /empty

@@ -28,7 +28,7 @@ const inlineProto: Plugin = {
 }
 
 await build({
-  entryPoints: { svidecar: 'src/main.ts', demo: 'src/dev/demo.ts' },
+  entryPoints: { svidecar: 'src/main.ts', demo: 'demo/demo.ts' },
   outdir: 'dist',
   outExtension: { '.js': '.cjs' },
   bundle: true,

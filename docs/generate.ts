@@ -2,7 +2,7 @@
 // `node docs/generate.ts` writes them; a test compares.
 import { writeFileSync } from 'node:fs'
 import { jsonSchema } from '../src/config/schema.ts'
-import { failures } from '../src/core/failures.ts'
+import { failures, yields } from '../src/core/failures.ts'
 import { createMetrics } from '../src/telemetry/metrics.ts'
 
 interface Schema {
@@ -60,7 +60,7 @@ function errors(): string {
   const retry = { now: 'at once, twice', soon: 'within seconds, at most a minute', slow: 'after 30 s to 5 min', never: 'only after a change' }
   const sections = Object.entries(failures).map(
     ([code, entry]) =>
-      `## ${code}\n\n${entry.meaning}\n\nWhat to do: ${entry.remedy}\n\nTried again: ${retry[entry.retry]}${'yields' in entry ? '; while good credentials live, the pauses grow to a quarter of what is left of them' : ''}.\n`,
+      `## ${code}\n\n${entry.meaning}\n\nWhat to do: ${entry.remedy}\n\nTried again: ${retry[entry.retry]}${yields(code as keyof typeof failures) ? '; while good credentials live, the pauses grow to a quarter of what is left of them' : ''}.\n`,
   )
   return `${note}\n\n# What can be wrong\n\nThe code stands in the log line (\`code\`), in \`svidecar status\` and, for exchanges, in the label \`reason\` of \`svidecar_exchange_failures_total\`.\n\n${sections.join('\n')}`
 }

@@ -1,7 +1,9 @@
 // The executable: argv to a command. The only file that ends the process.
 import { writeSync } from 'node:fs'
+import { basename } from 'node:path'
 import { cli } from './cli/cli.ts'
 import type { Io } from './cli/command.ts'
+import './core/umask.ts'
 import { systemClock } from './core/clock.ts'
 import { type FailureCode, isFailure, sentence } from './core/errors.ts'
 
@@ -53,6 +55,10 @@ async function main(): Promise<number> {
     return 2
   }
   try {
+    const [name = '', first, ...rest] = process.argv.slice(1)
+    // By the name of the invocation, or as a command.
+    const helper = basename(name) === 'spiffe-helper' ? process.argv.slice(2) : first === 'spiffe-helper' ? rest : undefined
+    if (helper !== undefined) return await (await import('./spiffe-helper/main.ts')).spiffeHelper(helper, io)
     return await cli(process.argv.slice(2), io)
   } catch (error) {
     if (!isFailure(error)) throw error

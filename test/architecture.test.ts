@@ -7,6 +7,7 @@ import { test } from 'node:test'
 import { missingEntries, readLock } from '../tools/complete-lock.ts'
 
 const files = globSync('src/**/*.ts').sort()
+const demo = globSync('demo/*.ts')
 const room = (file: string): string => file.split('/')[1]?.replace(/\.ts$/, '') ?? ''
 
 interface Import {
@@ -33,22 +34,37 @@ const mayImport: Readonly<Record<string, { readonly rooms: readonly string[]; re
   exchange: { rooms: ['core', 'spiffe', 'aws', 'identity/sources.ts', 'exchange'], why: 'an exchange asks an interface, so any identity will do' },
   credentials: { rooms: ['core', 'aws', 'exchange/exchange.ts', 'credentials'], why: 'a store refreshes a function, not an identity' },
   endpoints: { rooms: ['core', 'spiffe', 'aws', 'credentials', 'identity/sources.ts', 'endpoints'], why: 'an outlet shows state, it cannot cause an exchange' },
+  files: { rooms: ['core', 'spiffe', 'identity/sources.ts', 'files'], why: 'an outlet shows state, it cannot cause an exchange' },
+  hooks: { rooms: ['core', 'hooks'], why: 'whoever is told of news does not ask where they come from' },
   telemetry: { rooms: ['core', 'telemetry'], why: 'if it needs more than an event carries, the event is wrong' },
   config: { rooms: ['core', 'spiffe', 'aws', 'config'], why: 'stages have their own options; it checks with the nouns' },
   daemon: {
-    rooms: ['core', 'spiffe', 'aws', 'identity', 'exchange', 'credentials', 'endpoints', 'telemetry', 'config', 'daemon'],
+    rooms: ['core', 'spiffe', 'aws', 'identity', 'exchange', 'credentials', 'endpoints', 'files', 'hooks', 'telemetry', 'config', 'daemon'],
     why: 'it assembles everything but the front doors',
   },
   cli: {
     rooms: ['core', 'config', 'cli', 'spiffe/socket-address.ts'],
-    dynamic: ['daemon'],
+    dynamic: ['daemon', 'spiffe-helper'],
     why: 'a command that needs parts asks daemon/ for them, when it is called',
   },
-  main: { rooms: ['core', 'cli'], why: 'it is the door' },
+  'spiffe-helper': {
+    rooms: ['core', 'config', 'spiffe/socket-address.ts', 'cli/command.ts', 'cli/duration.ts', 'spiffe-helper'],
+    dynamic: ['daemon'],
+    why: 'a front door asks daemon/ for parts, when it is called',
+  },
+  main: { rooms: ['core', 'cli'], dynamic: ['spiffe-helper'], why: 'it is the door' },
   dev: { rooms: ['core', 'dev', '../proto/workload.ts'], why: 'a fake that shares the code under test proves nothing' },
 }
 
 const inside = (place: string, rooms: readonly string[]): boolean => rooms.some((allowed) => place === allowed || place.startsWith(`${allowed}/`))
+
+test('the demo is made of the development world and of core, and of nothing else of the product', () => {
+  const foreign = demo.flatMap((file) => [...readFileSync(file, 'utf8').matchAll(/from '(\.[^']+)'/g)].map(([, target = '']) => `${file} imports ${target}`))
+  assert.deepEqual(
+    foreign.filter((one) => !/ (\.\/|\.\.\/src\/(core|dev)\/)/.test(one)),
+    [],
+  )
+})
 
 test('imports point where the table says', () => {
   const wrong = imports
@@ -96,7 +112,7 @@ test('heavy packages are imported on first use only', () => {
 
 test('no file of the product or of the tests is too long to be read in one sitting', () => {
   const lines = (file: string): number => readFileSync(file, 'utf8').split('\n').length - 1
-  const long = [...files.map((file) => [file, 240] as const), ...globSync('test/**/*.ts').map((file) => [file, 400] as const)]
+  const long = [...[...files, ...demo].map((file) => [file, 240] as const), ...globSync('test/**/*.ts').map((file) => [file, 400] as const)]
     .filter(([file, most]) => lines(file) > most)
     .map(([file]) => `${file}: ${lines(file)} lines`)
   assert.deepEqual(long, [])
@@ -107,7 +123,7 @@ test('no file of the product or of the tests is too long to be read in one sitti
 })
 
 test('every file opens with a sentence that says what it is', () => {
-  const silent = [...files, ...globSync('test/**/*.ts')].filter((file) => !/^\/\/ \S.{15,}/.test(readFileSync(file, 'utf8')))
+  const silent = [...files, ...demo, ...globSync('test/**/*.ts')].filter((file) => !/^\/\/ \S.{15,}/.test(readFileSync(file, 'utf8')))
   assert.deepEqual(silent, [])
 })
 

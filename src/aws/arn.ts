@@ -1,14 +1,7 @@
 // Amazon Resource Names, as far as a credential daemon has to know them.
 import { failure } from '../core/errors.ts'
 
-export interface Arn {
-  readonly text: string
-  readonly partition: string
-  readonly region: string
-  readonly account: string
-  /** "role/path/name", "trust-anchor/uuid". */
-  readonly resource: string
-}
+export type Arn = ReturnType<typeof parseArn>
 
 // IAM knows no regions, Roles Anywhere nothing without one.
 const rolesAnywhere = (type: string) => ({
@@ -21,8 +14,8 @@ const kinds = {
   profile: rolesAnywhere('profile'),
 }
 
-/** Parses the ARN of a role, a trust anchor or a Roles Anywhere profile. Throws config_invalid with an example. */
-export function parseArn(text: string, kind: keyof typeof kinds): Arn {
+/** Parses the ARN of a role, a trust anchor or a Roles Anywhere profile. `resource` is "role/path/name", "trust-anchor/uuid". Throws config_invalid with an example. */
+export function parseArn(text: string, kind: keyof typeof kinds) {
   const match = text.length > 2048 ? null : kinds[kind].pattern.exec(text)
   if (match === null) throw failure('config_invalid', `${JSON.stringify(text)} is not the ARN of a ${kind.replace('-', ' ')}, such as ${kinds[kind].example}`)
   const [, partition = '', region = '', account = '', resource = ''] = match

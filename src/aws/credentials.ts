@@ -1,22 +1,9 @@
 // AWS session credentials: what an exchange returns and what every endpoint renders.
 import { failure } from '../core/errors.ts'
 import type { Reply } from '../core/https.ts'
-import { type Secret, secret } from '../core/secret.ts'
+import { secret } from '../core/secret.ts'
 
-export interface Credentials {
-  readonly accessKeyId: string
-  readonly secretAccessKey: Secret<string>
-  readonly sessionToken: Secret<string>
-  /** As AWS said it, wall clock in milliseconds: for printing. */
-  readonly expiration: number
-  /** Boot clock: from when on these are in hand, and until when they may be given out. */
-  readonly obtainedAt: number
-  readonly deadline: number
-  /** Wall clock, milliseconds, by AWS's clock: for LastUpdated. */
-  readonly issuedAt: number
-  readonly accountId: string
-  readonly roleArn: string
-}
+export type Credentials = ReturnType<typeof acceptCredentials>
 
 /** What an answer holds, unchecked; `expiration` is ISO text or a Date. */
 export type Issued = Readonly<Partial<Record<'accessKeyId' | 'secretAccessKey' | 'sessionToken' | 'expiration', unknown>>>
@@ -28,7 +15,7 @@ const filled = (value: unknown): value is string => typeof value === 'string' &&
  * before the request and less the second that a Date header cuts off, so that a wrong clock here can neither
  * shorten nor stretch it. Throws reply_invalid for anything empty or already over.
  */
-export function acceptCredentials(issued: Issued, roleArn: string, { date, sentAt, receivedAt }: Pick<Reply, 'date' | 'sentAt' | 'receivedAt'>): Credentials {
+export function acceptCredentials(issued: Issued, roleArn: string, { date, sentAt, receivedAt }: Pick<Reply, 'date' | 'sentAt' | 'receivedAt'>) {
   const { accessKeyId, secretAccessKey, sessionToken } = issued
   if (!filled(accessKeyId) || !filled(secretAccessKey) || !filled(sessionToken)) throw failure('reply_invalid', 'the answer holds no complete credentials')
   const expiration = issued.expiration instanceof Date ? issued.expiration.getTime() : Date.parse(String(issued.expiration))
@@ -40,9 +27,12 @@ export function acceptCredentials(issued: Issued, roleArn: string, { date, sentA
     accessKeyId,
     secretAccessKey: secret(secretAccessKey),
     sessionToken: secret(sessionToken),
+    /** As AWS said it, wall clock in milliseconds: for printing. */
     expiration,
+    /** Boot clock: from when on these are in hand, and until when they may be given out. */
     obtainedAt: sentAt,
     deadline: sentAt + life,
+    /** Wall clock, milliseconds, by AWS's clock: for LastUpdated. */
     issuedAt,
     accountId: roleArn.split(':')[4] ?? '',
     roleArn,

@@ -1,5 +1,4 @@
 // What a command of the command line is, and what it is handed.
-import type { ParseArgsOptionsConfig } from 'node:util'
 import type { Clock } from '../core/clock.ts'
 
 export interface Io {
@@ -13,27 +12,23 @@ export interface Io {
   readonly nextSignal: (names: readonly NodeJS.Signals[]) => Promise<NodeJS.Signals>
 }
 
-export interface Option {
-  readonly type: 'string' | 'boolean'
-  readonly short?: string
-  readonly help: string
-  /** How the value is called in the help text. */
-  readonly value?: string
-}
+/** `value`: how it is called in the help text. */
+export type Option = { readonly help: string } & ({ readonly type: 'boolean'; readonly value?: never } | { readonly type: 'string'; readonly value: string })
 
-export type Values = Readonly<Record<string, string | boolean | undefined>>
+/** What was given, by option: its value, or 'true' where it has none. */
+export type Values = Readonly<Record<string, string | undefined>>
 
 export interface Command {
   /** After the name: "[options] -- COMMAND …". Only options unless said. */
   readonly usage?: string
   readonly options: Readonly<Record<string, Option>>
-  /** Names of positional arguments, none unless said; `more` for any number. */
-  readonly positionals?: { readonly names: readonly string[]; readonly more?: true }
+  /** How many words it takes at most besides options, none unless said. */
+  readonly words?: number
   /** Further words of help: a sentence or two. */
   readonly details: string
   readonly example: string
-  /** Resolves with the exit status. Throws a Failure. */
-  readonly run: (values: Values, positionals: readonly string[], io: Io) => Promise<number>
+  /** Resolves with the exit status, 0 when left out. Throws a Failure. */
+  readonly run: (values: Values, io: Io, words: readonly string[]) => Promise<number | void>
 }
 
 export const configOption: Option = {
@@ -45,18 +40,3 @@ export const runtimeDirOption: Option = { type: 'string', value: 'DIR', help: "T
 export const consumerOption: Option = { type: 'string', value: 'NAME', help: 'Read as this consumer. Default: the only one whose socket can be opened.' }
 export const profileOption: Option = { type: 'string', value: 'NAME', help: "The profile. Default: the consumer's only one." }
 export const outputOption = (formats: string): Option => ({ type: 'string', value: 'FORMAT', help: formats })
-
-/** The option of that name, if it was given, as text. */
-export const textOf = (values: Values, name: string): string | undefined => {
-  const value = values[name]
-  return typeof value === 'string' ? value : undefined
-}
-
-/** A command's options as node:util's parseArgs takes them. */
-export const parseOptions = (command: Command): ParseArgsOptionsConfig =>
-  Object.fromEntries(
-    Object.entries({ ...command.options, help: { type: 'boolean' as const, short: 'h', help: '' } }).map(([name, { type, short }]) => [
-      name,
-      short === undefined ? { type } : { type, short },
-    ]),
-  )

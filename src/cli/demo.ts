@@ -3,7 +3,7 @@ import { spawn } from 'node:child_process'
 import { existsSync, realpathSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { failure } from '../core/errors.ts'
-import { type Command, textOf } from './command.ts'
+import type { Command } from './command.ts'
 
 export const demo: Command = {
   options: {
@@ -11,10 +11,9 @@ export const demo: Command = {
   },
   details: 'A development SPIFFE agent, a development AWS that verifies every signature, the daemon, and a real AWS SDK that calls through it.',
   example: 'svidecar demo --for 30s',
-  async run(values, _positionals, io) {
+  async run({ for: limit }, io) {
     const file = join(dirname(realpathSync(process.argv[1] ?? '')), 'demo.cjs')
     if (!existsSync(file)) throw failure('usage', 'this build has no demo', { remedy: 'The npm package has one: npx svidecar demo.' })
-    const limit = textOf(values, 'for')
     const child = spawn(process.execPath, [file, ...(limit === undefined ? [] : ['--for', limit])], { stdio: 'inherit', env: io.env })
     // Ctrl-C reaches the child from the terminal; what comes to this process alone is passed on.
     void io.nextSignal(['SIGTERM']).then((name) => child.kill(name))

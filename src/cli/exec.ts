@@ -5,12 +5,13 @@ import { constants, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Config } from '../config/config.ts'
 import { errorText, failure, systemCode } from '../core/errors.ts'
+import type { Event } from '../core/events.ts'
 import { createCell, nextWithin } from '../core/source.ts'
 import { consumerSocket, daemonOptions, fetchEnvironment } from './client.ts'
-import { type Command, type Io, textOf, type Values } from './command.ts'
+import { type Command, type Io, type Values } from './command.ts'
 import { configuration, runtimeDir } from './configuration.ts'
 import { parseDuration } from './duration.ts'
-import { waitUntilReady } from './wait.ts'
+import { waitUntilReady } from './operator.ts'
 
 type Environment = Readonly<Record<string, string | undefined>>
 
@@ -25,7 +26,7 @@ const hidden = Object.values({
 }).flat()
 
 /** The child's environment: the endpoint for every SDK, nothing that would win over it, and no proxy in between. */
-export function childEnvironment(own: Environment, pointing: Environment): Environment {
+export function childEnvironment(own: Environment, pointing: Environment): NodeJS.ProcessEnv {
   const kept = Object.fromEntries(Object.entries(own).filter(([name]) => !hidden.includes(name)))
   const direct = ['127.0.0.1', own['NO_PROXY'] ?? own['no_proxy']].filter(Boolean).join(',')
   const proxied = ['HTTP_PROXY', 'http_proxy', 'ALL_PROXY', 'all_proxy'].some((name) => own[name])
@@ -41,10 +42,10 @@ export function childEnvironment(own: Environment, pointing: Environment): Envir
 
 const passedOn = ['SIGTERM', 'SIGINT', 'SIGHUP', 'SIGQUIT'] as const
 
-/** Runs the command; signals, the one of `first` included, go to it, its status comes back (128 and the signal's number if one killed it). */
-async function supervise(words: readonly string[], env: Environment, io: Io, first: Promise<NodeJS.Signals>): Promise<number> {
+/** Runs the command with what points at the endpoint; signals, the one of `first` included, go to it, its status comes back (128 and the signal's number if one killed it). */
+async function supervise(words: readonly string[], pointing: Environment, io: Io, first: Promise<NodeJS.Signals>): Promise<number> {
   const [command = '', ...args] = words
-  const child = spawn(command, args, { stdio: 'inherit', env: env as NodeJS.ProcessEnv })
+  const child = spawn(command, args, { stdio: 'inherit', env: childEnvironment(io.env, pointing) })
   const pass = async () => {
     for (let next = first; ; next = io.nextSignal(passedOn)) {
       const signal = await next
@@ -75,7 +76,7 @@ async function withOwnDaemon(words: readonly string[], values: Values, timeoutMs
   // Heard from the first moment on: whatever comes, the folder goes.
   const stopped = io.nextSignal(passedOn)
   const configured = await configuration(values, io)
-  const profile = chooseProfile(configured, textOf(values, 'profile'))
+  const profile = chooseProfile(configured, values['profile'])
   const directory = await mkdtemp(join(tmpdir(), 'svidecar-exec-'))
   try {
     const config: Config = {
@@ -93,16 +94,8 @@ async function withOwnDaemon(words: readonly string[], values: Values, timeoutMs
     }
     const { startDaemon } = await import('../daemon/daemon.ts')
     const ready = createCell(false)
-    const daemon = await startDaemon({
-      config,
-      load: async () => config,
-      clock: io.clock,
-      random: Math.random,
-      env: {},
-      version: io.version,
-      commit: io.commit,
-      listener: (event) => event.type === 'credentials.fresh' && ready.set(true),
-    })
+    const listener = (event: Event) => event.type === 'credentials.fresh' && ready.set(true)
+    const daemon = await startDaemon({ ...io, env: {}, config, load: async () => config, random: Math.random, listener })
     try {
       const over = new AbortController()
       const outcome = await Promise.race([nextWithin(ready, false, timeoutMs, io.clock, over.signal), stopped])
@@ -114,7 +107,7 @@ async function withOwnDaemon(words: readonly string[], values: Values, timeoutMs
           remedy: problem?.remedy,
         })
       }
-      return await supervise(words, childEnvironment(io.env, await fetchEnvironment(consumerSocket(directory, 'exec'), undefined)), io, stopped)
+      return await supervise(words, await fetchEnvironment(consumerSocket(directory, 'exec'), undefined), io, stopped)
     } finally {
       await daemon.stop('the command has ended')
     }
@@ -131,18 +124,16 @@ export const exec: Command = {
     consumer: { type: 'string', value: 'NAME', help: 'Start no daemon: use the running one as this consumer.' },
     timeout: { type: 'string', value: 'DURATION', help: 'How long to wait for the first credentials. Default 60s.' },
   },
-  positionals: { names: [], more: true },
+  words: Number.POSITIVE_INFINITY,
   details: 'The environment of the command points every SDK at an endpoint and carries no key; credentials are renewed as long as it runs.',
   example: 'svidecar exec -- aws sts get-caller-identity',
-  async run(values, words, io) {
+  async run(values, io, words) {
     if (words.length === 0)
       throw failure('usage', 'svidecar exec needs a command after --', { remedy: 'Such as: svidecar exec -- aws sts get-caller-identity.' })
-    const timeoutMs = parseDuration(textOf(values, 'timeout') ?? '60s', 'timeout')
-    const consumer = textOf(values, 'consumer')
+    const { consumer, profile, timeout = '60s' } = values
+    const timeoutMs = parseDuration(timeout, 'timeout')
     if (consumer === undefined) return withOwnDaemon(words, values, timeoutMs, io)
-    const directory = await runtimeDir(values, io)
-    await waitUntilReady(directory, values, timeoutMs, io)
-    const environment = await fetchEnvironment(consumerSocket(directory, consumer), textOf(values, 'profile'))
-    return supervise(words, childEnvironment(io.env, environment), io, io.nextSignal(passedOn))
+    await waitUntilReady(values, timeoutMs, io)
+    return supervise(words, await fetchEnvironment(consumerSocket(await runtimeDir(values, io), consumer), profile), io, io.nextSignal(passedOn))
   },
 }

@@ -42,10 +42,12 @@ export function renderStatus(report: StatusReport): string {
       profile.roleArn,
     ]),
   ])
+  const outputs = table([['OUTPUT', 'STATE', 'ENDS IN'], ...report.outputs.map(({ name, status, notAfter }) => [name, status, until(notAfter) || '-'])])
+  const sections = [identities, report.profiles.length === 0 ? '' : profiles, report.outputs.length === 0 ? '' : outputs].filter(Boolean)
   const listeners = table(Object.entries(report.listeners).map(([name, address]) => [name, address]))
   const problems = report.problems.map(
     ({ subject, message, remedy, since, code }) => `  ${subject}, for ${span((now - Date.parse(since)) / 1000)}: ${message} [${code}]\n    ${remedy}\n`,
   )
-  const verdict = report.ready ? 'ready' : `not ready: no valid credentials for ${report.missing.join(', ') || 'any profile'}`
-  return `svidecar ${report.version}, pid ${report.pid}: ${verdict}\n\n${identities}\n${profiles}\n${listeners}${problems.length === 0 ? '' : `\nPROBLEMS\n${problems.join('')}`}`
+  const verdict = report.ready ? 'ready' : `not ready: nothing valid for ${report.missing.join(', ') || 'any profile'}`
+  return `svidecar ${report.version}, pid ${report.pid}: ${verdict}\n\n${sections.join('\n')}\n${listeners}${problems.length === 0 ? '' : `\nPROBLEMS\n${problems.join('')}`}`
 }

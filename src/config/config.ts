@@ -8,6 +8,7 @@ export interface IdentityConfig {
   readonly workloadApi: SocketAddress
   readonly spiffeId?: SpiffeId | undefined
   readonly hint?: string | undefined
+  readonly followFirst?: boolean | undefined
 }
 
 export type MethodConfig =
@@ -27,12 +28,65 @@ export interface ProfileConfig {
   readonly ca?: string | undefined
 }
 
-export interface ConsumerConfig {
+export interface OwnerConfig {
+  readonly owner?: string | undefined
+  readonly group?: string | undefined
+}
+
+interface OutputConfig extends OwnerConfig {
+  /** As people know it: "x509 /run/svid". */
+  readonly name: string
+  readonly identity: string
+  readonly removeAtStop: boolean
+  readonly mode: number
+  /** A file that was there before keeps its mode. */
+  readonly keepMode?: boolean | undefined
+}
+
+export interface X509FileConfig extends OutputConfig {
+  readonly kind: 'x509'
+  /** Where generations are made; left out, the names are paths of files that are replaced one by one. */
+  readonly directory?: string | undefined
+  readonly names: { readonly [K in 'certificate' | 'key' | 'bundle' | 'combined']?: string | undefined }
+  /** Of key and combined. */
+  readonly keyMode: number
+  readonly keepKeyMode?: boolean | undefined
+  readonly intermediates: 'certificate' | 'bundle'
+  readonly federated: 'none' | 'merged' | 'files'
+  readonly omitExpired: boolean
+}
+
+export interface JwtFileConfig extends OutputConfig {
+  readonly kind: 'jwt'
+  readonly audience: readonly string[]
+  readonly path: string
+  readonly removeExpired: boolean
+}
+
+export interface JwtBundleFileConfig extends OutputConfig {
+  readonly kind: 'jwt_bundle'
+  readonly path: string
+  readonly format: 'jwks' | 'spiffe-helper'
+  readonly trustDomain?: string | undefined
+}
+
+export type FileConfig = X509FileConfig | JwtFileConfig | JwtBundleFileConfig
+
+export type HookAction =
+  | { readonly kind: 'run'; readonly command: readonly string[]; readonly timeoutMs: number }
+  | { readonly kind: 'signal'; readonly pidFile: string; readonly signal: string }
+  | { readonly kind: 'child'; readonly command: readonly string[]; readonly signal?: string | undefined; readonly restart: boolean }
+
+export interface HookConfig {
+  readonly name: string
+  readonly on: readonly ('x509' | 'jwt' | 'jwt_bundle' | 'credentials')[]
+  readonly action: HookAction
+}
+
+export interface ConsumerConfig extends OwnerConfig {
   readonly name: string
   readonly profiles: readonly string[]
   readonly audiences: readonly string[]
-  readonly owner?: string | undefined
-  readonly group?: string | undefined
   readonly mode: number
 }
 
@@ -47,6 +101,8 @@ export interface Config {
   readonly identities: readonly IdentityConfig[]
   readonly profiles: readonly ProfileConfig[]
   readonly consumers: readonly ConsumerConfig[]
+  readonly files: readonly FileConfig[]
+  readonly hooks: readonly HookConfig[]
   readonly containerEndpoint?: { readonly listen: ListenConfig; readonly hostNames: readonly string[] } | undefined
   readonly imdsEndpoints: readonly {
     readonly listen: ListenConfig
@@ -58,6 +114,7 @@ export interface Config {
   readonly statusEndpoint?: { readonly listen: ListenConfig } | undefined
   readonly runtimeDir: string
   readonly onIdentityWithdrawn: 'keep' | 'drop'
+  readonly stopTimeoutMs: number
   readonly shutdownGraceMs: number
   readonly log: { readonly level: 'debug' | 'info' | 'warn' | 'error'; readonly format: 'json' | 'text' }
 }

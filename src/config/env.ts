@@ -1,62 +1,54 @@
 // The smallest useful configuration: no file at all, a handful of environment variables.
-import type { Mistake } from './mistakes.ts'
-import type { RawConfig } from './schema.ts'
+import { type Mistake, mistakesFailure } from './mistakes.ts'
 
-const names = { role: 'SVIDECAR_ROLE_ARN', anchor: 'SVIDECAR_TRUST_ANCHOR_ARN', profile: 'SVIDECAR_PROFILE_ARN', audience: 'SVIDECAR_AUDIENCE' } as const
+/** Variables by the keys of the configuration that they stand for. */
+const variables = {
+  role_arn: 'SVIDECAR_ROLE_ARN',
+  trust_anchor_arn: 'SVIDECAR_TRUST_ANCHOR_ARN',
+  profile_arn: 'SVIDECAR_PROFILE_ARN',
+  audience: 'SVIDECAR_AUDIENCE',
+}
+const names: Readonly<Record<string, string>> = { ...variables, region: 'AWS_REGION', workload_api: 'SPIFFE_ENDPOINT_SOCKET' }
 
-/** An empty variable is as good as none. */
-const read = (env: NodeJS.ProcessEnv) => ({
-  role: env[names.role] || undefined,
-  anchor: env[names.anchor] || undefined,
-  profile: env[names.profile] || undefined,
-  audience: env[names.audience] || undefined,
-})
+/** A mistake of the environment is about a variable, so the variable stands in front of it. */
+function locate(mistake: Mistake): Mistake {
+  const name = names[mistake.path.at(-1) ?? '']
+  return name === undefined ? mistake : { ...mistake, path: [name] }
+}
 
-/** True when the environment begins to describe a profile. */
-export const hasEnvConfig = (env: NodeJS.ProcessEnv): boolean => Object.values(read(env)).some((value) => value !== undefined)
-
-/** What is missing, or too much, among the variables, each by its name. */
-export function envMistakes(env: NodeJS.ProcessEnv): Mistake[] {
-  const { role, anchor, profile, audience } = read(env)
+/** What is missing, or too much, among the variables. */
+function mistakesIn({ role_arn: role, trust_anchor_arn: anchor, profile_arn: profile, audience }: Readonly<Record<string, string>>): Mistake[] {
   const anywhere = anchor !== undefined || profile !== undefined
   const mistakes: Mistake[] = []
-  const wrong = (name: string, message: string) => mistakes.push({ path: [name], message })
-  if (role === undefined) wrong(names.role, 'is not set')
+  const wrong = (key: keyof typeof variables, message: string) => mistakes.push({ path: [key], message })
+  const { trust_anchor_arn: anchorName, profile_arn: profileName } = variables
+  if (role === undefined) wrong('role_arn', 'is not set')
   if (anywhere && audience !== undefined)
-    wrong(names.audience, `is for web identity, ${names.anchor} and ${names.profile} are for Roles Anywhere: set the one or the other`)
-  else if (anywhere && anchor === undefined) wrong(names.anchor, `is not set, and Roles Anywhere needs it beside ${names.profile}`)
-  else if (anywhere && profile === undefined) wrong(names.profile, `is not set, and Roles Anywhere needs it beside ${names.anchor}`)
-  else if (!anywhere && audience === undefined) wrong(names.audience, `is not set, nor are ${names.anchor} and ${names.profile}: one way to the role is needed`)
+    wrong('audience', `is for web identity, ${anchorName} and ${profileName} are for Roles Anywhere: set the one or the other`)
+  else if (anywhere && anchor === undefined) wrong('trust_anchor_arn', `is not set, and Roles Anywhere needs it beside ${profileName}`)
+  else if (anywhere && profile === undefined) wrong('profile_arn', `is not set, and Roles Anywhere needs it beside ${anchorName}`)
+  else if (!anywhere && audience === undefined) wrong('audience', `is not set, nor are ${anchorName} and ${profileName}: one way to the role is needed`)
   return mistakes
 }
 
 /**
- * One profile and one consumer named default, the container endpoint and the probes on their default ports; no
- * IMDS, because that authenticates nobody. For an environment without mistakes.
+ * One profile and one consumer named default, the container endpoint and the probes on their default ports; no IMDS, because that
+ * authenticates nobody. undefined when the environment does not begin to describe a profile; throws config_invalid when it does not end.
  */
-export function envConfig(env: NodeJS.ProcessEnv): RawConfig {
-  const { role: role_arn = '', anchor = '', profile = '', audience } = read(env)
+export function readEnv(env: NodeJS.ProcessEnv, origin: string) {
+  // An empty variable is as good as none.
+  const given = Object.fromEntries(Object.entries(variables).flatMap(([key, name]) => (env[name] ? [[key, env[name]]] : [])))
+  if (Object.keys(given).length === 0) return undefined
+  const mistakes = mistakesIn(given)
+  if (mistakes.length > 0) throw mistakesFailure(origin, mistakes.map(locate))
   return {
-    profiles: {
-      default:
-        audience === undefined ? { roles_anywhere: { trust_anchor_arn: anchor, profile_arn: profile, role_arn } } : { web_identity: { role_arn, audience } },
+    value: {
+      profiles: { default: given['audience'] === undefined ? { roles_anywhere: given } : { web_identity: given } },
+      consumers: { default: { profiles: ['default'] } },
+      container_endpoint: {},
+      metrics_endpoint: {},
     },
-    consumers: { default: { profiles: ['default'] } },
-    container_endpoint: {},
-    metrics_endpoint: {},
+    mistakes,
+    locate,
   }
-}
-
-/** Names of variables for the paths of what envConfig() made, so that a mistake names what the user set. */
-export const envNameOf = (path: readonly (string | number)[]): string | undefined => {
-  const last = path.at(-1)
-  const byKey: Readonly<Record<string, string>> = {
-    trust_anchor_arn: names.anchor,
-    profile_arn: names.profile,
-    role_arn: names.role,
-    audience: names.audience,
-    region: 'AWS_REGION',
-    workload_api: 'SPIFFE_ENDPOINT_SOCKET',
-  }
-  return typeof last === 'string' ? byKey[last] : undefined
 }

@@ -8,38 +8,26 @@ export interface Mistake {
   readonly message: string
   /** The mistake is about the key itself, not its value. */
   readonly key?: boolean | undefined
+  /** In the text that was read. */
+  readonly place?: { readonly line: number; readonly col: number } | undefined
 }
 
-export interface Place {
-  readonly line: number
-  readonly column: number
-}
+const spell = (path: Path): string => path.reduce<string>((text, part) => (typeof part === 'number' ? `${text}[${part}]` : `${text}${text && '.'}${part}`), '')
 
-/** Where things stand in the text that was read. */
-export type Locate = (path: Path, key: boolean, mistake: Mistake) => Place | undefined
-
-const spell = (path: Path): string =>
-  path
-    .map((part) => (typeof part === 'number' ? `[${part}]` : `.${part}`))
-    .join('')
-    .replace(/^\./, '')
-
-/** One Failure that lists every mistake with file, line and column. */
-export function mistakesFailure(origin: string, mistakes: readonly Mistake[], locate: Locate): Failure {
-  const lines = mistakes.map((mistake) => {
-    const { path, message, key = false } = mistake
-    const place = locate(path, key, mistake)
-    return { place, line: `${origin}${place === undefined ? '' : `:${place.line}:${place.column}`}: ${path.length === 0 ? '' : `${spell(path)}: `}${message}` }
+/** One Failure that lists every mistake with file, line and column, from top to bottom. */
+export function mistakesFailure(origin: string, mistakes: readonly Mistake[]): Failure {
+  const sorted = mistakes.toSorted(({ place: a }, { place: b }) => (a?.line ?? 0) - (b?.line ?? 0) || (a?.col ?? 0) - (b?.col ?? 0))
+  const lines = sorted.map(({ place, path, message }) => {
+    const where = place === undefined ? origin : `${origin}:${place.line}:${place.col}`
+    return `${where}: ${path.length === 0 ? '' : `${spell(path)}: `}${message}`
   })
-  lines.sort((a, b) => (a.place?.line ?? 0) - (b.place?.line ?? 0) || (a.place?.column ?? 0) - (b.place?.column ?? 0))
-  return failure('config_invalid', lines.map(({ line }) => line).join('\n'))
+  return failure('config_invalid', lines.join('\n'))
 }
 
 /** The candidate that a person most likely meant, or undefined when none is near. */
 export function nearest(word: string, candidates: readonly string[]): string | undefined {
   const scored = candidates.map((candidate) => ({ candidate, distance: editDistance(word.toLowerCase().replaceAll('-', '_'), candidate) }))
-  scored.sort((a, b) => a.distance - b.distance)
-  const best = scored[0]
+  const [best] = scored.sort((a, b) => a.distance - b.distance)
   return best !== undefined && best.distance <= Math.max(2, Math.floor(word.length / 3)) ? best.candidate : undefined
 }
 
@@ -54,27 +42,26 @@ function editDistance(a: string, b: string): number {
   return row[b.length] ?? 0
 }
 
-export interface Checker {
-  readonly mistakes: readonly Mistake[]
-  wrong(path: Path, message: string, key?: boolean): void
-  /** What `make` returns, or `fallback` with its complaint among the mistakes. */
-  attempt<T>(path: Path, make: () => T, fallback: T): T
-  /** `name` must be one of `names`. */
-  reference(path: Path, name: string, names: readonly string[], what: string): void
-  /** Keys that become names of files, sockets and labels. */
-  names(path: Path, names: readonly string[]): void
+/** That there is no such thing, and what there is instead. */
+export function unknown(what: string, word: string, candidates: readonly string[]): string {
+  const near = nearest(word, candidates)
+  return `there is no ${what}${near === undefined ? ` (there is ${candidates.join(', ') || 'none'})` : `; did you mean ${near}?`}`
 }
 
-const namePattern = /^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$/
+/** Names that the document has, also of what is wrong in itself. */
+export type Declared = Readonly<Record<'profile' | 'identity', readonly string[]>>
+
+export type Checker = ReturnType<typeof createChecker>
 
 /** Collects mistakes instead of stopping at the first. */
-export function createChecker(): Checker {
+export function createChecker(declared: Declared) {
   const mistakes: Mistake[] = []
   const wrong = (path: Path, message: string, key = false) => void mistakes.push({ path, message, key })
   return {
     mistakes,
     wrong,
-    attempt(path, make, fallback) {
+    /** What `make` returns, or `fallback` with its complaint among the mistakes. */
+    attempt<T>(path: Path, make: () => T, fallback: T): T {
       try {
         return make()
       } catch (error) {
@@ -83,13 +70,9 @@ export function createChecker(): Checker {
         return fallback
       }
     },
-    reference(path, name, names, what) {
-      if (names.includes(name)) return
-      const near = nearest(name, names)
-      wrong(path, `there is no ${what} ${JSON.stringify(name)}${near === undefined ? ` (there is ${names.join(', ') || 'none'})` : `; did you mean ${near}?`}`)
-    },
-    names(path, names) {
-      for (const name of names) if (!namePattern.test(name)) wrong([...path, name], 'a name has letters, digits, dashes and underscores, at most 63', true)
+    /** There must be a `what` of that name. */
+    reference(path: Path, what: keyof Declared, name: string) {
+      if (!declared[what].includes(name)) wrong(path, unknown(`${what} ${JSON.stringify(name)}`, name, declared[what]))
     },
   }
 }

@@ -1,6 +1,6 @@
 // One profile, from what was written to what is meant.
 import { readFileSync } from 'node:fs'
-import { type Arn, parseArn } from '../aws/arn.ts'
+import { parseArn } from '../aws/arn.ts'
 import { serviceUrl } from '../aws/hosts.ts'
 import type { MethodConfig, ProfileConfig } from './config.ts'
 import type { Checker, Path } from './mistakes.ts'
@@ -17,72 +17,47 @@ export const milliseconds = (text: string): number => {
 }
 
 /** The profile, whole only if `check` has no mistakes; undefined when its method is not said. */
-export function resolveProfile(
-  name: string,
-  profile: RawProfile,
-  identities: readonly string[],
-  env: NodeJS.ProcessEnv,
-  check: Checker,
-): ProfileConfig | undefined {
+export function resolveProfile(name: string, profile: RawProfile, env: NodeJS.ProcessEnv, check: Checker): ProfileConfig | undefined {
   const { wrong, attempt, reference } = check
   const path = ['profiles', name]
-  const identity = profile.identity ?? 'default'
-  reference(profile.identity === undefined ? path : [...path, 'identity'], identity, identities, 'identity')
+  const { identity = 'default', endpoint, ca_file: caFile, session_name: sessionName, allow_plaintext: allowPlaintext = false, required = true } = profile
+  reference(profile.identity === undefined ? path : [...path, 'identity'], 'identity', identity)
   const method = resolveMethod(path, profile, check)
   if (method === undefined) return undefined
   const region = resolveRegion(path, profile, method, env, check)
-  if (profile.session_name !== undefined && !/^[\w+=,.@-]{2,64}$/.test(profile.session_name))
+  if (sessionName !== undefined && !/^[\w+=,.@-]{2,64}$/.test(sessionName))
     wrong([...path, 'session_name'], 'a session name has 2 to 64 letters, digits and any of _+=,.@-')
-  const { endpoint, ca_file: caFile } = profile
-  const service = serviceUrl(
-    method.kind === 'roles_anywhere' ? 'rolesanywhere' : 'sts',
-    regionPattern.test(region) ? region : 'us-east-1',
-    method.role.partition,
-  ).href
+  const host = method.kind === 'roles_anywhere' ? 'rolesanywhere' : 'sts'
+  const service = serviceUrl(host, regionPattern.test(region) ? region : 'us-east-1', method.role.partition).href
   return {
     name,
     identity,
     method,
-    required: profile.required ?? true,
+    required,
     region,
-    endpoint: endpoint === undefined ? service : attempt([...path, 'endpoint'], () => parseEndpoint(endpoint, profile.allow_plaintext ?? false), service),
-    sessionName: profile.session_name,
+    endpoint: endpoint === undefined ? service : attempt([...path, 'endpoint'], () => parseEndpoint(endpoint, allowPlaintext), service),
+    sessionName,
     ca: caFile === undefined ? undefined : attempt([...path, 'ca_file'], () => readFileSync(caFile, 'utf8'), undefined),
   }
 }
 
 function resolveMethod(path: Path, { roles_anywhere: anywhere, web_identity: web }: RawProfile, { wrong, attempt }: Checker): MethodConfig | undefined {
-  const arn = (at: Path, text: string, kind: Parameters<typeof parseArn>[1]): Arn =>
-    attempt(at, () => parseArn(text, kind), { text, partition: 'aws', region: '', account: '', resource: '' })
-  const session = (at: Path, text = '1h'): number => {
-    const seconds = milliseconds(text) / 1000
-    if (seconds < 900 || seconds > 43_200) wrong([...at, 'session_duration'], `${text} is not between 15m and 12h, which is what AWS takes`)
-    return seconds
+  if (anywhere !== undefined && web !== undefined) return wrong(path, 'say either roles_anywhere or web_identity, not both')
+  const at = [...path, web === undefined ? 'roles_anywhere' : 'web_identity']
+  const arn = (key: string, text: string, kind: Parameters<typeof parseArn>[1]) =>
+    attempt([...at, key], () => parseArn(text, kind), { text, partition: 'aws', region: '', account: '', resource: '' })
+  const common = ({ role_arn: role, session_duration: session = '1h' }: { role_arn: string; session_duration?: string | undefined }) => {
+    const durationSeconds = milliseconds(session) / 1000
+    if (durationSeconds < 900 || durationSeconds > 43_200) wrong([...at, 'session_duration'], `${session} is not between 15m and 12h, which is what AWS takes`)
+    return { role: arn('role_arn', role, 'role'), durationSeconds }
   }
-  if (anywhere !== undefined && web !== undefined) wrong(path, 'say either roles_anywhere or web_identity, not both')
-  else if (web !== undefined) {
-    const at = [...path, 'web_identity']
-    return {
-      kind: 'web_identity',
-      role: arn([...at, 'role_arn'], web.role_arn, 'role'),
-      audience: web.audience,
-      durationSeconds: session(at, web.session_duration),
-    }
-  } else if (anywhere !== undefined) {
-    const at = [...path, 'roles_anywhere']
-    const trustAnchor = arn([...at, 'trust_anchor_arn'], anywhere.trust_anchor_arn, 'trust-anchor')
-    const profile = arn([...at, 'profile_arn'], anywhere.profile_arn, 'profile')
-    if (profile.region !== '' && trustAnchor.region !== '' && profile.region !== trustAnchor.region)
-      wrong([...at, 'profile_arn'], `the profile is in ${profile.region} and the trust anchor in ${trustAnchor.region}; they must be in one region`)
-    return {
-      kind: 'roles_anywhere',
-      trustAnchor,
-      profile,
-      role: arn([...at, 'role_arn'], anywhere.role_arn, 'role'),
-      durationSeconds: session(at, anywhere.session_duration),
-    }
-  } else wrong(path, 'say how: roles_anywhere or web_identity')
-  return undefined
+  if (web !== undefined) return { kind: 'web_identity', audience: web.audience, ...common(web) }
+  if (anywhere === undefined) return wrong(path, 'say how: roles_anywhere or web_identity')
+  const trustAnchor = arn('trust_anchor_arn', anywhere.trust_anchor_arn, 'trust-anchor')
+  const profile = arn('profile_arn', anywhere.profile_arn, 'profile')
+  if (profile.region !== '' && trustAnchor.region !== '' && profile.region !== trustAnchor.region)
+    wrong([...at, 'profile_arn'], `the profile is in ${profile.region} and the trust anchor in ${trustAnchor.region}; they must be in one region`)
+  return { kind: 'roles_anywhere', trustAnchor, profile, ...common(anywhere) }
 }
 
 /** A trust anchor's region goes before AWS_REGION, which names where the application works: CreateSession is answered only there. */
@@ -103,12 +78,8 @@ function parseEndpoint(text: string, allowPlaintext: boolean): string {
   if (url === null) throw new Error(`${JSON.stringify(text)} is not a URL`)
   if (url.username !== '' || url.password !== '' || url.search !== '' || url.hash !== '') throw new Error('an endpoint has no user, query or fragment')
   const loopback = /^(127\.\d+\.\d+\.\d+|localhost|\[::1\])$/.test(url.hostname)
-  if (url.protocol !== 'https:' && !(url.protocol === 'http:' && (loopback || allowPlaintext))) {
-    throw new Error(
-      url.protocol === 'http:'
-        ? `plain http to ${url.hostname} would show credentials to the network; use https, or say allow_plaintext: true`
-        : 'an endpoint starts with https://',
-    )
-  }
+  if (url.protocol === 'http:' && !loopback && !allowPlaintext)
+    throw new Error(`plain http to ${url.hostname} would show credentials to the network; use https, or say allow_plaintext: true`)
+  if (url.protocol !== 'http:' && url.protocol !== 'https:') throw new Error('an endpoint starts with https://')
   return url.href
 }

@@ -4,7 +4,8 @@ import { resolve } from 'node:path'
 import { parseSocketAddress } from '../spiffe/socket-address.ts'
 import { parseSpiffeId } from '../spiffe/spiffe-id.ts'
 import type { Config, ConsumerConfig, IdentityConfig, ListenConfig } from './config.ts'
-import { createChecker, type Mistake, type Path } from './mistakes.ts'
+import { createChecker, type Declared, type Mistake, type Path } from './mistakes.ts'
+import { octal, resolveFiles, resolveHooks } from './resolve-files.ts'
 import { milliseconds, resolveProfile } from './resolve-profile.ts'
 import type { RawConfig } from './schema.ts'
 
@@ -12,13 +13,12 @@ export interface Surroundings {
   readonly env: NodeJS.ProcessEnv
   readonly uid: number | undefined
   readonly terminal: boolean
+  /** Files come from elsewhere, so the configuration need not name any. */
+  readonly beside?: true
 }
 
-/** Names that the document has, also of what is wrong in itself. */
-export interface Declared {
-  readonly profiles: readonly string[]
-  readonly identities: readonly string[]
-}
+// Names become those of files, sockets and labels.
+const namePattern = /^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$/
 
 /** Where runtime files live when nothing is configured. systemd gives a list, of which the first is ours. */
 export function defaultRuntimeDir({ env, uid }: Surroundings): string {
@@ -28,8 +28,8 @@ export function defaultRuntimeDir({ env, uid }: Surroundings): string {
 
 /** Resolves a configuration of the right shape. The Config is whole only if there are no mistakes. */
 export function resolveConfig(raw: RawConfig, origin: string, around: Surroundings, declared: Declared): { config: Config; mistakes: readonly Mistake[] } {
-  const check = createChecker()
-  const { wrong, attempt, reference, names: named } = check
+  const check = createChecker(declared)
+  const { wrong, attempt, reference } = check
   const listen = (path: Path, text: string | undefined, fallback: number, loopback: boolean): ListenConfig => {
     const match = /^(?:\[([^\]]+)\]|([^:]*)):(\d{1,5})$/.exec(text ?? `127.0.0.1:${fallback}`)
     const host = match?.[1] ?? match?.[2] ?? ''
@@ -39,75 +39,58 @@ export function resolveConfig(raw: RawConfig, origin: string, around: Surroundin
     else if (loopback && !host.startsWith('127.') && host !== '::1') wrong(path, `${host} is not a loopback address, and this listener gives credentials`)
     return { host, port }
   }
-
-  const rawIdentities: NonNullable<RawConfig['identities']> = raw.identities ?? { default: {} }
-  const socket = around.env['SPIFFE_ENDPOINT_SOCKET']
-  named(['identities'], Object.keys(rawIdentities))
-  const identities = Object.entries(rawIdentities).map(([name, identity]): IdentityConfig => {
-    const path = ['identities', name]
-    const text = identity.workload_api ?? socket
-    if (text === undefined) wrong(raw.identities === undefined ? [] : path, 'there is no Workload API address: set SPIFFE_ENDPOINT_SOCKET or workload_api')
-    return {
-      name,
-      workloadApi: attempt([...path, 'workload_api'], () => parseSocketAddress(text ?? 'unix:///unset'), { kind: 'unix', path: '', text: '' }),
-      spiffeId: identity.spiffe_id === undefined ? undefined : attempt([...path, 'spiffe_id'], () => parseSpiffeId(identity.spiffe_id ?? ''), undefined),
-      hint: identity.hint,
-    }
+  const endpoint = (path: Path, given: { listen?: string | undefined; host_names?: string[] | undefined }, port: number, loopback: boolean) => ({
+    listen: listen([...path, 'listen'], given.listen, port, loopback),
+    hostNames: given.host_names ?? [],
   })
+  const { consumers = {}, container_endpoint: container, imds_endpoints: imds = [], metrics_endpoint: metrics, status_endpoint: status } = raw
+  for (const key of ['identities', 'profiles', 'consumers'] as const)
+    for (const name of Object.keys(raw[key] ?? {}))
+      if (!namePattern.test(name)) wrong([key, name], 'a name has letters, digits, dashes and underscores, at most 63', true)
 
-  named(['profiles'], Object.keys(raw.profiles))
-  if (declared.profiles.length === 0) wrong(['profiles'], 'there is no profile')
-  const { profiles: profileNames, identities: identityNames } = declared
-  const profiles = Object.entries(raw.profiles).flatMap(([name, profile]) => resolveProfile(name, profile, identityNames, around.env, check) ?? [])
-
-  named(['consumers'], Object.keys(raw.consumers ?? {}))
-  const consumers = Object.entries(raw.consumers ?? {}).map(([name, consumer]): ConsumerConfig => {
-    const path = ['consumers', name]
-    if (name === 'control') wrong(path, 'the name control is taken by the control socket', true)
-    for (const [index, profile] of consumer.profiles.entries()) reference([...path, 'profiles', index], profile, profileNames, 'profile')
-    if (consumer.audiences !== undefined) reference([...path, 'audiences'], 'default', identityNames, 'identity')
-    return {
-      name,
-      profiles: consumer.profiles,
-      audiences: consumer.audiences ?? [],
-      owner: consumer.owner,
-      group: consumer.group,
-      mode: Number.parseInt(consumer.mode ?? '0440', 8),
-    }
-  })
-  if (raw.container_endpoint !== undefined && raw.consumers === undefined) wrong(['container_endpoint'], 'nobody may read from it: name a consumer')
-
-  const hosts = (endpointConfig: { host_names?: string[] | undefined }) => endpointConfig.host_names ?? []
   const config: Config = {
     origin,
-    identities,
-    profiles,
-    consumers,
-    containerEndpoint: raw.container_endpoint && {
-      listen: listen(['container_endpoint', 'listen'], raw.container_endpoint.listen, 9912, true),
-      hostNames: hosts(raw.container_endpoint),
-    },
-    imdsEndpoints: (raw.imds_endpoints ?? []).map((imds, index) => {
-      reference(['imds_endpoints', index, 'profile'], imds.profile, profileNames, 'profile')
-      if (raw.imds_endpoints?.slice(0, index).some((other) => other.profile === imds.profile))
-        wrong(['imds_endpoints', index, 'profile'], `profile ${imds.profile} has an IMDS endpoint already`)
+    identities: Object.entries(raw.identities ?? { default: {} }).map(([name, identity]): IdentityConfig => {
+      const path = ['identities', name]
+      const { workload_api: text = around.env['SPIFFE_ENDPOINT_SOCKET'], spiffe_id: spiffeId, hint, choose } = identity
+      if (choose !== undefined && (spiffeId ?? hint) !== undefined) wrong([...path, 'choose'], 'spiffe_id and hint say which identity it is')
+      if (text === undefined) wrong(raw.identities === undefined ? [] : path, 'there is no Workload API address: set SPIFFE_ENDPOINT_SOCKET or workload_api')
       return {
-        listen: listen(['imds_endpoints', index, 'listen'], imds.listen, 9911, true),
-        hostNames: hosts(imds),
-        profile: imds.profile,
-        availabilityZone: imds.availability_zone,
+        name,
+        workloadApi: attempt([...path, 'workload_api'], () => parseSocketAddress(text ?? 'unix:///unset'), { kind: 'unix', path: '', text: '' }),
+        spiffeId: spiffeId === undefined ? undefined : attempt([...path, 'spiffe_id'], () => parseSpiffeId(spiffeId), undefined),
+        hint,
+        ...(choose === 'first' ? { followFirst: true } : {}),
       }
     }),
-    metricsEndpoint: raw.metrics_endpoint && {
-      listen: listen(['metrics_endpoint', 'listen'], raw.metrics_endpoint.listen, 9913, false),
-      hostNames: hosts(raw.metrics_endpoint),
-    },
-    statusEndpoint: raw.status_endpoint && { listen: listen(['status_endpoint', 'listen'], raw.status_endpoint.listen, 9914, false) },
+    profiles: Object.entries(raw.profiles ?? {}).flatMap(([name, profile]) => resolveProfile(name, profile, around.env, check) ?? []),
+    consumers: Object.entries(consumers).map(([name, { profiles, audiences, owner, group, mode = '0440' }]): ConsumerConfig => {
+      const path = ['consumers', name]
+      if (name === 'control') wrong(path, 'the name control is taken by the control socket', true)
+      for (const [index, profile] of profiles.entries()) reference([...path, 'profiles', index], 'profile', profile)
+      if (audiences !== undefined) reference([...path, 'audiences'], 'identity', 'default')
+      return { name, profiles, audiences: audiences ?? [], owner, group, mode: octal(mode) }
+    }),
+    files: resolveFiles(raw.files ?? [], check),
+    hooks: resolveHooks(raw.hooks ?? [], check),
+    containerEndpoint: container && endpoint(['container_endpoint'], container, 9912, true),
+    imdsEndpoints: imds.map((given, index) => {
+      const path = ['imds_endpoints', index]
+      const { profile, availability_zone: availabilityZone } = given
+      reference([...path, 'profile'], 'profile', profile)
+      if (imds.slice(0, index).some((other) => other.profile === profile)) wrong([...path, 'profile'], `profile ${profile} has an IMDS endpoint already`)
+      return { ...endpoint(path, given, 9911, true), profile, availabilityZone }
+    }),
+    metricsEndpoint: metrics && endpoint(['metrics_endpoint'], metrics, 9913, false),
+    statusEndpoint: status && { listen: listen(['status_endpoint', 'listen'], status.listen, 9914, false) },
     // Applications are told the path of their token file, and they run elsewhere.
     runtimeDir: resolve(raw.runtime_dir ?? defaultRuntimeDir(around)),
     onIdentityWithdrawn: raw.on_identity_withdrawn ?? 'keep',
+    stopTimeoutMs: milliseconds(raw.stop_timeout ?? '5s'),
     shutdownGraceMs: milliseconds(raw.shutdown_grace ?? '0s'),
     log: { level: raw.log?.level ?? 'info', format: raw.log?.format ?? (around.terminal ? 'text' : 'json') },
   }
+  if (declared.profile.length === 0 && (raw.files ?? []).length === 0 && !around.beside) wrong(['profiles'], 'there is no profile, and there are no files')
+  if (container !== undefined && raw.consumers === undefined) wrong(['container_endpoint'], 'nobody may read from it: name a consumer')
   return { config, mistakes: check.mistakes }
 }

@@ -1,88 +1,69 @@
 // The shape of a configuration against its schema. What is wrong in one place does not hide what is wrong in another.
 import * as z from 'zod/mini'
 import en from 'zod/v4/locales/en.js'
-import { type Mistake, nearest, type Path } from './mistakes.ts'
-import { configSchema, type RawConfig } from './schema.ts'
-
-export interface Shape {
-  /** The configuration without what was wrong; undefined when too little is left of it. */
-  readonly data: RawConfig | undefined
-  readonly mistakes: readonly Mistake[]
-  /** What was taken out, and so says nothing more. */
-  readonly removed: readonly Path[]
-}
+import { type Mistake, type Path, unknown } from './mistakes.ts'
+import { configSchema, jsonSchema } from './schema.ts'
 
 type Tree = Record<string | number, unknown>
 
 const mostRounds = 20
 
-/** Parses, takes out what is wrong and parses the rest again, so that its meaning can be looked at, too. */
-export function parseShape(value: unknown): Shape {
+/**
+ * Parses, takes out what is wrong and parses the rest again, so that its meaning can be looked at, too. `data` is undefined when too
+ * little is left; what was `removed` says nothing more.
+ */
+export function parseShape(value: unknown) {
   z.config(en())
   const mistakes: Mistake[] = []
   const removed: Path[] = []
   const rest: unknown = structuredClone(value)
-  for (let round = 0; round < mostRounds; round++) {
-    const parsed = configSchema.safeParse(rest)
-    if (parsed.success) return { data: parsed.data, mistakes, removed }
+  let parsed = configSchema.safeParse(rest)
+  for (let round = 0; !parsed.success && round < mostRounds; round++) {
     const found = parsed.error.issues.flatMap((issue) => explain(issue, rest))
     if (round === 0) mistakes.push(...found)
-    for (const { path } of found) {
-      const gone = prune(rest, path)
-      if (gone === undefined) return { data: undefined, mistakes, removed }
-      removed.push(gone)
-    }
+    const gone = found.map(({ path }) => prune(rest, path))
+    if (gone.some((path) => path.length === 0)) break
+    removed.push(...gone)
+    parsed = configSchema.safeParse(rest)
   }
-  return { data: undefined, mistakes, removed }
+  return { data: parsed.data, mistakes, removed }
 }
 
-const at = (tree: unknown, path: Path): unknown =>
+/** The value at a path of what was read; undefined where there is none. */
+export const valueAt = (tree: unknown, path: Path): unknown =>
   path.reduce<unknown>((value, part) => (typeof value === 'object' && value !== null ? (value as Tree)[part] : undefined), tree)
 
-/** Takes out the value at `path`, or what holds it where it is missing or in a list. Returns what went. */
-function prune(tree: unknown, path: Path): Path | undefined {
+/** Takes out the value at `path`, or what holds it where it is missing or in a list. Returns the path of what went, empty when nothing did. */
+function prune(tree: unknown, path: Path): Path {
   for (let depth = path.length; depth > 0; depth--) {
-    const holder = at(tree, path.slice(0, depth - 1))
+    const holder = valueAt(tree, path.slice(0, depth - 1))
     const key = path[depth - 1] ?? ''
     if (typeof holder === 'object' && holder !== null && !Array.isArray(holder) && Object.hasOwn(holder, key)) {
       delete (holder as Tree)[key]
       return path.slice(0, depth)
     }
   }
-  return undefined
+  return []
 }
 
 /** zod's issue as one of ours: unknown keys one by one, each with the nearest key of its place. */
 function explain(issue: z.core.$ZodIssue, document: unknown): Mistake[] {
-  const path: Path = issue.path.filter((part): part is string | number => typeof part !== 'symbol')
-  if (issue.code !== 'unrecognized_keys') {
-    return [{ path, message: at(document, path) === undefined ? 'is missing' : issue.message.replace(/^Invalid input: /, '') }]
-  }
+  const path: Path = issue.path.filter((part) => typeof part !== 'symbol')
+  if (issue.code !== 'unrecognized_keys')
+    return [{ path, message: valueAt(document, path) === undefined ? 'is missing' : issue.message.replace(/^Invalid input: /, '') }]
   const known = keysAt(path)
-  return issue.keys.map((key) => {
-    const near = nearest(key, known)
-    return {
-      path: [...path, key],
-      key: true,
-      message: `there is no such key${near === undefined ? ` (there is ${known.join(', ')})` : `; did you mean ${near}?`}`,
-    }
-  })
+  return issue.keys.map((key) => ({ path: [...path, key], key: true, message: unknown('such key', key, known) }))
 }
 
-/** The keys that the schema has at a path: follows objects, records and lists. */
-function keysAt(path: readonly (string | number)[]): string[] {
-  let schema: unknown = configSchema
-  for (const part of path) schema = step(unwrap(schema), part)
-  const last = unwrap(schema)
-  return last?.shape === undefined ? [] : Object.keys(last.shape)
+interface Schema {
+  readonly properties?: Readonly<Record<string, Schema>>
+  readonly additionalProperties?: Schema
+  readonly items?: Schema
 }
 
-type Definition = { type: string; innerType?: unknown; shape?: Record<string, unknown>; valueType?: unknown; element?: unknown }
-
-function unwrap(schema: unknown): Definition | undefined {
-  let definition = (schema as { def?: Definition } | undefined)?.def
-  while (definition?.type === 'optional') definition = (definition.innerType as { def?: Definition } | undefined)?.def
-  return definition
+/** The keys that the schema has at a path of objects, names and lists. */
+function keysAt(path: Path): string[] {
+  let schema: Schema | undefined = jsonSchema() as Schema
+  for (const part of path) schema = schema?.properties?.[part] ?? schema?.items ?? schema?.additionalProperties
+  return Object.keys(schema?.properties ?? {})
 }
-
-const step = (definition: Definition | undefined, part: string | number): unknown => definition?.shape?.[part] ?? definition?.valueType ?? definition?.element

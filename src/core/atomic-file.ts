@@ -1,44 +1,69 @@
 // A reader sees the old file or the new one, never half of one.
 import { randomBytes } from 'node:crypto'
 import { constants } from 'node:fs'
-import { open, rename, unlink } from 'node:fs/promises'
-import { dirname } from 'node:path'
+import { chmod, mkdir, open, readdir, rename, unlink } from 'node:fs/promises'
+import { basename, dirname, join, resolve } from 'node:path'
 
-export interface FileOptions {
-  readonly mode: number
+export interface Ownership {
   readonly uid?: number | undefined
   readonly gid?: number | undefined
 }
 
+type FileOptions = Ownership & { readonly mode: number }
+
+/** A name has at most 255 bytes, and a character is not to be cut in two. */
+const shortened = (name: string): string =>
+  Buffer.from(name)
+    .subarray(0, 200)
+    .toString('utf8')
+    .replace(/\uFFFD+$/, '')
+
+const temporaryName = (path: string, random: string): string => join(dirname(path), `.${shortened(basename(path))}.${random}.new`)
+
+/** Makes a directory with all that lead to it. One that was there keeps its mode; those of ours must not depend on the umask. */
+export async function makeDirectory(path: string): Promise<void> {
+  const first = await mkdir(path, { recursive: true })
+  if (first !== undefined) for (let made = resolve(path); made.length >= first.length; made = dirname(made)) await chmod(made, 0o755)
+}
+
 /**
- * Writes a sibling, makes it durable and renames it over `path`. Mode and owner are set on the descriptor
- * before the file has its name, so no reader meets it with other rights. Rejects with the system's error.
+ * Writes a whole and durable file beside `path`, and returns its name. Mode and owner are set on the descriptor before
+ * anything else may know the name, so no reader meets it with other rights. Rejects with the system's error.
  */
-export async function writeFileAtomic(path: string, data: string | Buffer, options: FileOptions): Promise<void> {
-  const temporary = `${path}.${randomBytes(6).toString('hex')}.new`
-  const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW
-  const file = await open(temporary, flags, 0o600)
+export async function writeBeside(path: string, data: string | Buffer, { mode, uid, gid }: FileOptions): Promise<string> {
+  const temporary = temporaryName(path, randomBytes(6).toString('hex'))
   try {
-    try {
-      await file.writeFile(data)
-      if (options.uid !== undefined || options.gid !== undefined) {
-        const now = await file.stat()
-        await file.chown(options.uid ?? now.uid, options.gid ?? now.gid)
-      }
-      await file.chmod(options.mode)
-      await file.sync()
-    } finally {
-      await file.close()
-    }
-    await rename(temporary, path)
+    await using file = await open(temporary, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW, 0o600)
+    await file.writeFile(data)
+    const now = await file.stat()
+    if ((uid ?? now.uid) !== now.uid || (gid ?? now.gid) !== now.gid) await file.chown(uid ?? now.uid, gid ?? now.gid)
+    await file.chmod(mode)
+    await file.sync()
   } catch (error) {
     await unlink(temporary).catch(() => {})
     throw error
   }
-  const directory = await open(dirname(path), constants.O_RDONLY)
-  try {
-    await directory.sync()
-  } finally {
-    await directory.close()
-  }
+  return temporary
+}
+
+/** Gives a file its name; what cannot have it is removed. Rejects with the system's error. */
+export const renameOrRemove = (temporary: string, path: string): Promise<void> =>
+  rename(temporary, path).catch(async (error) => {
+    await unlink(temporary).catch(() => {})
+    throw error
+  })
+
+/** Removes what a killed process may have left beside `path`: it may hold a private key. */
+export async function removeLeftovers(path: string): Promise<void> {
+  const [start = '', end = ''] = temporaryName(basename(path), '|').split('|')
+  const names = await readdir(dirname(path)).catch(() => [])
+  const ours = names.filter((name) => name.startsWith(start) && name.endsWith(end) && /^[0-9a-f]{12}$/.test(name.slice(start.length, -end.length)))
+  for (const name of ours) await unlink(join(dirname(path), name)).catch(() => {})
+}
+
+/** Puts a file in its place by a rename. Rejects with the system's error. */
+export async function writeFileAtomic(path: string, data: string | Buffer, options: FileOptions): Promise<void> {
+  await renameOrRemove(await writeBeside(path, data, options), path)
+  await using directory = await open(dirname(path), constants.O_RDONLY)
+  await directory.sync()
 }

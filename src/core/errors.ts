@@ -1,4 +1,5 @@
 // Every way in which something can be wrong, as values: a code to match on, a sentence, a remedy, how to retry.
+import { getSystemErrorMap } from 'node:util'
 import { failures } from './failures.ts'
 
 /** 'now': at once, once or twice · 'soon': seconds · 'slow': half a minute to five minutes · 'never': only after a change. */
@@ -16,29 +17,22 @@ export interface Failure extends Error {
   readonly facts?: Readonly<Record<string, string | number>>
 }
 
-export interface FailureDetails {
-  readonly remedy?: string | undefined
-  readonly retry?: Retry | undefined
-  readonly retryAfterSeconds?: number | undefined
-  readonly facts?: Readonly<Record<string, string | number>> | undefined
-  readonly cause?: unknown
-}
+type Details = { readonly [K in 'remedy' | 'retry' | 'retryAfterSeconds' | 'facts']?: Failure[K] | undefined } & { readonly cause?: unknown }
 
 /** Makes a Failure. Remedy and retry come from the table unless the case at hand knows better. */
-export function failure(code: FailureCode, message: string, details: FailureDetails = {}): Failure {
-  const { remedy, retry, retryAfterSeconds, facts, cause } = details
+export function failure(code: FailureCode, message: string, details: Details = {}): Failure {
+  const { remedy = failures[code].remedy, retry = failures[code].retry, retryAfterSeconds, facts, cause } = details
   return Object.assign(new Error(message, cause === undefined ? undefined : { cause }), {
     code,
-    remedy: remedy ?? failures[code].remedy,
-    retry: retry ?? failures[code].retry,
+    remedy,
+    retry,
     ...(retryAfterSeconds === undefined ? {} : { retryAfterSeconds }),
     ...(facts === undefined ? {} : { facts }),
   })
 }
 
 /** True for what failure() made: the code is one of the table's. */
-export const isFailure = (error: unknown): error is Failure =>
-  error instanceof Error && 'code' in error && typeof error.code === 'string' && Object.hasOwn(failures, error.code)
+export const isFailure = (error: unknown): error is Failure => Object.hasOwn(failures, systemCode(error) ?? '')
 
 /** A Failure as it is, anything else as an `internal` one with its text: for the places that must go on. */
 export const toFailure = (error: unknown): Failure => (isFailure(error) ? error : failure('internal', errorText(error), { cause: error }))
@@ -49,6 +43,12 @@ export const errorText = (error: unknown): string => (error instanceof Error ? e
 /** A system error's code, such as ENOENT. */
 export const systemCode = (error: unknown): string | undefined =>
   error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined
+
+/** The words of the system for its error, without names: "no such file or directory". */
+export function systemReason(error: unknown): string {
+  const errno = error instanceof Error && 'errno' in error ? Number(error.errno) : Number.NaN
+  return systemCode(error) === 'EISDIR' ? 'is a directory' : (getSystemErrorMap().get(errno)?.[1] ?? errorText(error))
+}
 
 /** One sentence for a person: what happened and what to do. */
 export const sentence = ({ message, remedy }: { message: string; remedy: string }): string => {

@@ -1,8 +1,16 @@
 // Everything observable, declared once. Log, metrics, health and systemd are folds over these, so they cannot
 // disagree; events carry printable facts only, so no secret can reach any of them.
+import type { Clock } from './clock.ts'
 import type { Failure } from './errors.ts'
 
 export type Stream = 'x509' | 'jwt' | 'x509_bundles' | 'jwt_bundles'
+
+export type OutputKind = 'x509' | 'jwt' | 'jwt_bundle'
+
+export interface OutputFacts {
+  readonly output: string
+  readonly kind: OutputKind
+}
 
 export interface X509Facts {
   readonly spiffeId: string
@@ -32,19 +40,20 @@ export type Event =
       /** Those that something reads. */
       identities: readonly string[]
       profiles: readonly { name: string; required: boolean; roleArn: string; method: ProfileFacts['method']; identity: string }[]
+      outputs: readonly OutputFacts[]
+      hooks: readonly string[]
     }
   | { type: 'config.reload_failed'; failure: Failure }
   | { type: 'listener.opened'; listener: string; address: string }
   | { type: 'listener.closed'; listener: string }
   | { type: 'listener.warning'; listener: string; message: string }
   | { type: 'listener.refused'; listener: string; status: number; reason: string }
-  | { type: 'identity.connected'; identity: string; stream: Stream }
+  | { type: 'identity.connected' | 'identity.recovered'; identity: string; stream: Stream }
   | { type: 'identity.disconnected'; identity: string; stream: Stream; failure: Failure; wasConnected: boolean }
-  | { type: 'identity.rejected'; identity: string; stream: Stream; failure: Failure }
-  | { type: 'identity.failing'; identity: string; stream: Stream; failure: Failure }
-  | { type: 'identity.recovered'; identity: string; stream: Stream }
-  | { type: 'identity.withdrawn'; identity: string; stream: Stream; failure: Failure }
+  | { type: 'identity.rejected' | 'identity.failing' | 'identity.withdrawn'; identity: string; stream: Stream; failure: Failure }
   | { type: 'identity.warning'; identity: string; code: string; message: string }
+  /** A message that says something new, by which of its identities is chosen or not. */
+  | { type: 'x509.received'; identity: string; spiffeIds: readonly string[] }
   | ({ type: 'x509.updated'; identity: string; hint: string; svids: number; bundles: readonly string[] } & X509Facts)
   | { type: 'jwt.fetched'; identity: string; spiffeId: string; audience: string; expiresAt: number }
   | { type: 'bundles.updated'; identity: string; stream: 'x509_bundles' | 'jwt_bundles'; trustDomains: readonly string[] }
@@ -53,27 +62,35 @@ export type Event =
   | ({ type: 'exchange.warning'; code: string; message: string } & ProfileFacts)
   | ({ type: 'exchange.clock_skew'; seconds: number } & ProfileFacts)
   | { type: 'credentials.fresh'; profile: string; accessKeyId: string; roleArn: string; expiresAt: number; deadline: number; refreshAt: number }
-  | { type: 'credentials.stale'; profile: string }
-  | { type: 'credentials.expired'; profile: string }
-  | { type: 'credentials.forgotten'; profile: string }
+  | { type: 'credentials.stale' | 'credentials.expired' | 'credentials.forgotten'; profile: string }
   | { type: 'credentials.dropped'; profile: string; failure: Failure }
+  | ({ type: 'output.written'; files: readonly string[]; expiresAt?: number } & OutputFacts)
+  | ({ type: 'output.failed'; failure: Failure; retryInSeconds: number } & OutputFacts)
+  | ({ type: 'output.removed'; why: string } & OutputFacts)
+  | { type: 'hook.done'; hook: string }
+  | { type: 'hook.failed'; hook: string; failure: Failure }
+  | { type: 'hook.said'; hook: string; line: string }
+  | { type: 'hook.child_started'; hook: string; pid: number }
+  /** `expected`: the daemon ended it. */
+  | { type: 'hook.child_ended'; hook: string; how: string; expected: boolean }
   | { type: 'served'; endpoint: string; consumer: string; profile: string; status: number; seconds: number }
 
-export type EventOf<T extends Event['type']> = Extract<Event, { type: T }>
+export type EventOf<T extends Event['type']> = Event & { type: T }
 export type Emit = (event: Event) => void
 export type Listener = (event: Event) => void
 
-export interface Events {
+/** What every part is handed: time, chance, and a way to say what happens. */
+export interface World {
+  readonly clock: Clock
+  readonly random: () => number
   readonly emit: Emit
-  /** Listeners are called in the order in which they came, at once. Returns how to leave. */
-  subscribe(listener: Listener): () => void
 }
 
 /** The one list of listeners. A listener that throws is a defect of that listener and stops nobody else. */
-export function createEvents(): Events {
+export function createEvents() {
   const listeners = new Set<Listener>()
   return {
-    emit(event) {
+    emit(event: Event) {
       for (const listener of listeners) {
         try {
           listener(event)
@@ -82,7 +99,8 @@ export function createEvents(): Events {
         }
       }
     },
-    subscribe(listener) {
+    /** Listeners are called in the order in which they came, at once. Returns how to leave. */
+    subscribe(listener: Listener) {
       listeners.add(listener)
       return () => listeners.delete(listener)
     },

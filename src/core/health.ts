@@ -1,5 +1,6 @@
 // What is not right, since when, and what to do about it: the shape that status, probes and systemd share.
 import type { FailureCode } from './errors.ts'
+import type { OutputKind } from './events.ts'
 
 export interface Problem {
   /** What it is about: "identity default", "profile app", "configuration". */
@@ -14,11 +15,11 @@ export interface Problem {
 }
 
 export interface HealthReport {
-  /** Every required profile has credentials that are valid now. */
+  /** Every required profile has credentials that are valid now, and every output lies there and has not expired. */
   readonly ready: boolean
-  /** Every required profile has had credentials once. Never goes back. */
+  /** Every required profile has had credentials once, and every output was written. Never goes back. */
   readonly started: boolean
-  /** Required profiles without valid credentials. */
+  /** Required profiles without valid credentials, and outputs that are missing or have expired. */
   readonly missing: readonly string[]
 }
 
@@ -45,12 +46,21 @@ export interface ProfileReport {
   readonly exchanges: { readonly succeeded: number; readonly failed: number }
 }
 
+export interface OutputReport {
+  readonly name: string
+  readonly kind: OutputKind
+  /** missing: not yet, or removed · outdated: good, but something newer could not be written · expired: what lies there is of no use. */
+  readonly status: 'missing' | 'failed' | 'written' | 'outdated' | 'expired'
+  readonly notAfter?: string
+}
+
 export interface StatusReport extends HealthReport {
   readonly version: string
   readonly now: string
   readonly pid: number
   readonly identities: readonly IdentityReport[]
   readonly profiles: readonly ProfileReport[]
+  readonly outputs: readonly OutputReport[]
   readonly listeners: Readonly<Record<string, string>>
   readonly problems: readonly Problem[]
 }

@@ -51,37 +51,33 @@ export async function callHttps({ url, method, headers, body, ca }: Call, clock:
   signal.throwIfAborted()
   const sentAt = clock.boot()
   const secure = url.protocol === 'https:'
-  const done = linked(signal)
-  const connecting = linked(done.signal)
+  using done = linked(signal)
+  using connecting = linked(done.signal)
   // proxyEnv makes the agent honour HTTPS_PROXY and NO_PROXY; one agent a call, as calls are half an hour apart.
   const agent = secure ? new HttpsAgent({ proxyEnv: process.env, ...(ca === undefined ? {} : { ca: [...rootCertificates, ca] }) }) : new HttpAgent()
-  try {
-    return await new Promise<Reply>((resolve, reject) => {
-      const request = (secure ? httpsRequest : httpRequest)(url, { agent, method, headers: { ...headers, 'content-length': Buffer.byteLength(body) } })
-      // However this ends: a request that still waits for its socket would say nothing of its own destruction.
-      done.signal.addEventListener('abort', () => {
-        reject(signal.reason)
-        request.destroy()
-      })
-      const fail = (error: unknown) => reject(explain(error, url))
-      const limit = (ms: number, message: string, unless: AbortSignal) =>
-        clock.sleep(ms, unless).then(
-          () => reject(failure('timeout', message)),
-          () => {},
-        )
-      void limit(connectMs, `cannot connect to ${url.host} within 3 s`, connecting.signal)
-      void limit(totalMs, `${url.host} did not finish its answer within 10 s`, done.signal)
-      request.once('socket', (socket) => socket.once(secure ? 'secureConnect' : 'connect', connecting.stop))
-      request.on('error', fail)
-      request.once('response', (response) => {
-        readReply(response, url, { sentAt, receivedAt: clock.now() }).then(resolve, fail)
-      })
-      request.end(body)
+  return await new Promise<Reply>((resolve, reject) => {
+    const request = (secure ? httpsRequest : httpRequest)(url, { agent, method, headers: { ...headers, 'content-length': Buffer.byteLength(body) } })
+    // However this ends: a request that still waits for its socket would say nothing of its own destruction.
+    done.signal.addEventListener('abort', () => {
+      reject(signal.reason)
+      request.destroy()
+      agent.destroy()
     })
-  } finally {
-    done.stop()
-    agent.destroy()
-  }
+    const fail = (error: unknown) => reject(explain(error, url))
+    const limit = (ms: number, message: string, unless: AbortSignal) =>
+      clock.sleep(ms, unless).then(
+        () => reject(failure('timeout', message)),
+        () => {},
+      )
+    void limit(connectMs, `cannot connect to ${url.host} within 3 s`, connecting.signal)
+    void limit(totalMs, `${url.host} did not finish its answer within 10 s`, done.signal)
+    request.once('socket', (socket) => socket.once(secure ? 'secureConnect' : 'connect', connecting.stop))
+    request.on('error', fail)
+    request.once('response', (response) => {
+      readReply(response, url, { sentAt, receivedAt: clock.now() }).then(resolve, fail)
+    })
+    request.end(body)
+  })
 }
 
 async function readReply(response: IncomingMessage, url: URL, when: Pick<Reply, 'sentAt' | 'receivedAt'>): Promise<Reply> {

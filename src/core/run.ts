@@ -1,17 +1,14 @@
 // Runs many tasks together. The first failure, or the signal, stops all of them in reverse order.
+import { once } from 'node:events'
+import type { Clock } from './clock.ts'
 
 /** Work: returns when aborted (an abort error counts as that), throws only when it cannot go on. */
 export type Task = (signal: AbortSignal) => Promise<void>
 
-export interface Running {
-  /** Settles when the task has ended: rejects only if it failed without having been stopped. */
-  readonly ended: Promise<void>
-  /** Asks the task to stop and waits until it has. Never rejects. */
-  stop(): Promise<void>
-}
+export type Running = ReturnType<typeof start>
 
 /** Starts one task with an abort signal of its own. */
-export function start(task: Task): Running {
+export function start(task: Task) {
   const controller = new AbortController()
   const ended = (async () => {
     try {
@@ -22,8 +19,10 @@ export function start(task: Task): Running {
   })()
   ended.catch(() => {}) // whoever watches `ended` sees the failure; whoever only stops the task does not have to
   return {
+    /** Settles when the task has ended: rejects only if it failed without having been stopped. */
     ended,
-    stop: async () => {
+    /** Asks the task to stop and waits until it has. Never rejects. */
+    stop: async (): Promise<void> => {
       controller.abort()
       await ended.catch(() => {})
     },
@@ -34,16 +33,22 @@ export function start(task: Task): Running {
 export async function run(tasks: readonly Task[], signal: AbortSignal): Promise<void> {
   if (signal.aborted) return
   const running = tasks.map(start)
-  const aborted = new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }))
   try {
-    await Promise.race([aborted, Promise.all(running.map((one) => one.ended))])
+    await Promise.race([once(signal, 'abort'), Promise.all(running.map((one) => one.ended))])
   } finally {
     for (const one of running.toReversed()) await one.stop()
   }
 }
 
-/** Combines a parent's signal with one of its own: `stop()` ends only this part of the work. */
-export function linked(parent: AbortSignal): { signal: AbortSignal; stop: () => void } {
+/** Combines a parent's signal with one of its own: `stop()`, or the end of the block that is `using` it, ends only this part of the work. */
+export function linked(parent: AbortSignal) {
   const controller = new AbortController()
-  return { signal: AbortSignal.any([parent, controller.signal]), stop: () => controller.abort() }
+  const stop = () => controller.abort()
+  return { signal: AbortSignal.any([parent, controller.signal]), stop, [Symbol.dispose]: stop }
+}
+
+/** What the work brings, or undefined once `ms` have passed by the boot clock; what is still under way then is aborted. Rejects with `signal.reason`. */
+export async function within<T>(ms: number, work: (signal: AbortSignal) => Promise<T>, clock: Clock, signal: AbortSignal): Promise<T | undefined> {
+  using part = linked(signal)
+  return await Promise.race([work(part.signal), clock.sleep(ms, part.signal).then(() => undefined)])
 }

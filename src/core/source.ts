@@ -1,6 +1,7 @@
 // A value that changes. Whoever reads it gets the newest one; nobody queues.
+import { addAbortListener } from 'node:events'
 import type { Clock } from './clock.ts'
-import { linked } from './run.ts'
+import { within } from './run.ts'
 
 export interface Source<T> {
   readonly current: T
@@ -17,21 +18,6 @@ export interface Cell<T> extends Source<T> {
 export function createCell<T>(initial: T): Cell<T> {
   let current = initial
   const waiting = new Set<() => void>()
-
-  const changed = (signal: AbortSignal): Promise<void> =>
-    new Promise((resolve, reject) => {
-      const wake = () => {
-        signal.removeEventListener('abort', abort)
-        resolve()
-      }
-      const abort = () => {
-        waiting.delete(wake)
-        reject(signal.reason)
-      }
-      waiting.add(wake)
-      signal.addEventListener('abort', abort, { once: true })
-    })
-
   return {
     get current() {
       return current
@@ -39,15 +25,17 @@ export function createCell<T>(initial: T): Cell<T> {
     set(value) {
       if (value === current) return
       current = value
-      const woken = [...waiting]
-      waiting.clear()
-      for (const wake of woken) wake()
+      for (const wake of waiting) wake()
     },
     async next(seen, signal) {
       signal.throwIfAborted()
       // Looked at again after the wait: the value may have changed once more, or back, before anybody ran.
       while (current === seen) {
-        await changed(signal)
+        const { promise, resolve: wake } = Promise.withResolvers<void>()
+        waiting.add(wake)
+        using _ = addAbortListener(signal, () => wake())
+        await promise
+        waiting.delete(wake)
         signal.throwIfAborted()
       }
       return current
@@ -57,11 +45,6 @@ export function createCell<T>(initial: T): Cell<T> {
 
 /** Waits for a change, but no longer than `ms` by the boot clock. Returns what is current then; rejects with `signal.reason`. */
 export async function nextWithin<T>(source: Source<T>, seen: T, ms: number, clock: Clock, signal: AbortSignal): Promise<T> {
-  const either = linked(signal)
-  try {
-    await Promise.race([source.next(seen, either.signal), clock.sleep(ms, either.signal)])
-    return source.current
-  } finally {
-    either.stop()
-  }
+  await within(ms, (inTime) => source.next(seen, inTime), clock, signal)
+  return source.current
 }

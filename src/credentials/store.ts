@@ -1,8 +1,7 @@
 // One profile's credentials: an exchange keeps them fresh, everybody else reads the newest state.
 import type { Credentials } from '../aws/credentials.ts'
-import type { Clock } from '../core/clock.ts'
 import { type Failure, toFailure } from '../core/errors.ts'
-import type { Emit, ProfileFacts } from '../core/events.ts'
+import type { ProfileFacts, World } from '../core/events.ts'
 import { run, type Task } from '../core/run.ts'
 import { createCell, nextWithin, type Source } from '../core/source.ts'
 import type { Exchange } from '../exchange/exchange.ts'
@@ -19,30 +18,12 @@ export type CredentialState =
   | { readonly status: 'stale'; readonly credentials: Credentials; readonly since: number; readonly failure?: Failure }
   | { readonly status: 'expired'; readonly since: number; readonly failure?: Failure }
 
-export interface StoreOptions extends ProfileFacts {
-  readonly exchange: Exchange
-  readonly clock: Clock
-  readonly random: () => number
-  readonly emit: Emit
-}
-
-export interface Store {
-  readonly state: Source<CredentialState>
-  readonly run: Task
-  /** Ends a wait between attempts; good credentials that are not due are left alone. For a changed identity. */
-  nudge(): void
-  /** Makes an attempt now, or joins the one in flight; resolves with the state after it. */
-  refresh(signal: AbortSignal): Promise<CredentialState>
-  /** Forgets the credentials: the identity was withdrawn and the configuration says so. */
-  drop(failure: Failure): void
-}
-
 /** What may be given out at this instant, or undefined. */
 export const usable = (state: CredentialState, bootNow: number): Credentials | undefined =>
   'credentials' in state && bootNow < state.credentials.deadline ? state.credentials : undefined
 
 /** Creates a store; run() is its only writer but for drop(). */
-export function createStore({ profile, method, exchange, clock, random, emit }: StoreOptions): Store {
+export function createStore({ profile, method, exchange, clock, random, emit }: ProfileFacts & World & { readonly exchange: Exchange }) {
   const state = createCell<CredentialState>({ status: 'empty', since: clock.now() })
   // Counts what a wait between attempts ends for besides its time; `finished` counts the attempts made.
   const asked = createCell(0)
@@ -109,20 +90,23 @@ export function createStore({ profile, method, exchange, clock, random, emit }: 
   }
 
   return {
-    state,
-    run: (signal) => run([refresher, expirer], signal),
+    state: state as Source<CredentialState>,
+    run: (signal: AbortSignal) => run([refresher, expirer], signal),
+    /** Ends a wait between attempts; good credentials that are not due are left alone. For a changed identity. */
     nudge() {
       if (state.current.status === 'fresh') return
       nudged = true
       ask()
     },
-    async refresh(signal) {
+    /** Makes an attempt now, or joins the one in flight; resolves with the state after it. */
+    async refresh(signal: AbortSignal): Promise<CredentialState> {
       const before = finished.current
       ask()
       await finished.next(before, signal)
       return state.current
     },
-    drop(failure) {
+    /** Forgets the credentials: the identity was withdrawn and the configuration says so. */
+    drop(failure: Failure) {
       dropReason = failure
       emit({ type: 'credentials.dropped', profile, failure })
       set({ status: 'empty', since: clock.now(), failure })

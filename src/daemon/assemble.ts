@@ -1,69 +1,51 @@
 // Config → parts, nothing started: the only translator between what was configured and what the stages take.
-import { parseArn, roleName } from '../aws/arn.ts'
+import { roleName } from '../aws/arn.ts'
 import type { Config, IdentityConfig, ProfileConfig } from '../config/config.ts'
 import type { Clock } from '../core/clock.ts'
-import { failure } from '../core/errors.ts'
-import type { Emit, Event } from '../core/events.ts'
+import type { Event, World } from '../core/events.ts'
 import { callHttps } from '../core/https.ts'
-import { run, type Task } from '../core/run.ts'
-import { createStore, type Store } from '../credentials/store.ts'
+import { linked, run, type Task } from '../core/run.ts'
+import { createCell } from '../core/source.ts'
+import { createStore } from '../credentials/store.ts'
 import type { ProfileView } from '../endpoints/documents.ts'
 import type { ExchangeContext, Permit } from '../exchange/exchange.ts'
 import { rolesAnywhere } from '../exchange/roles-anywhere.ts'
 import { webIdentity } from '../exchange/web-identity.ts'
-import { createChoice } from '../identity/choice.ts'
-import { inspectProcess, registrationCommand } from '../identity/registration.ts'
-import type { JwtSource, X509Source } from '../identity/sources.ts'
-import { createWorkloadApi, type WorkloadApi } from '../identity/workload-api/client.ts'
+import { createJwtBundleSource } from '../identity/workload-api/bundle-source.ts'
 import { createJwtSource } from '../identity/workload-api/jwt-source.ts'
 import { createX509Source } from '../identity/workload-api/x509-source.ts'
+import { reachAgent } from './agent.ts'
 
-/** What every part is handed. */
-export interface World {
-  readonly clock: Clock
-  readonly random: () => number
-  readonly emit: Emit
-}
+export type IdentityPart = ReturnType<typeof assembleIdentity>
 
-export interface IdentityPart {
-  readonly api: WorkloadApi
-  readonly x509: X509Source
-  readonly jwt: JwtSource
-  /** Without the X.509 stream when nobody needs it: only the streams that some output needs are opened. */
-  readonly run: (needsX509: boolean) => Task
-}
-
-/** One identity: the sources of both forms, with one choice between them. */
-export function assembleIdentity(config: IdentityConfig, { clock, random, emit }: World): IdentityPart {
-  const { name } = config
-  const api = createWorkloadApi(config.workloadApi, clock)
-  const choice = createChoice({ spiffeId: config.spiffeId, hint: config.hint }, (code, message) =>
-    emit({ type: 'identity.warning', identity: name, code, message }),
-  )
-  let command: string | undefined
-  const options = {
-    identity: name,
-    api,
-    choice,
-    clock,
-    random,
-    emit,
-    explain: (problem: ReturnType<typeof failure>) => {
-      if (problem.code !== 'identity_not_issued') return problem
-      command ??= registrationCommand(inspectProcess(), config.spiffeId)
-      return failure(problem.code, problem.message, { remedy: `Register this process: ${command}` })
-    },
-  }
+/** One identity: the sources of both forms, with one choice between them. Only the streams that somebody reads are open. */
+export function assembleIdentity(config: IdentityConfig, { clock, random, emit }: World) {
+  const { name: identity } = config
+  const agent = reachAgent(config, clock, (code, message) => emit({ type: 'identity.warning', identity, code, message }))
+  const options = { identity, ...agent, clock, random, emit }
   const x509 = createX509Source(options)
   const jwt = createJwtSource(options)
-  return { api, x509: x509.source, jwt: jwt.source, run: (needsX509) => (signal) => run(needsX509 ? [x509.run, jwt.run] : [jwt.run], signal) }
+  const jwtBundles = createJwtBundleSource(options)
+  const needs = createCell<Needs>({ x509: false, jwtBundles: false })
+  const whileNeeded =
+    (kind: keyof Needs, stream: Task): Task =>
+    async (signal) => {
+      const until = async (wanted: boolean, either: AbortSignal) => {
+        while (needs.current[kind] !== wanted) await needs.next(needs.current, either)
+      }
+      for (;;) {
+        signal.throwIfAborted()
+        await until(true, signal)
+        const open = linked(signal)
+        await run([stream, (either) => until(false, either).then(open.stop)], open.signal)
+      }
+    }
+  const streams = [whileNeeded('x509', x509.run), jwt.run, whileNeeded('jwtBundles', jwtBundles.run)]
+  const runAll: Task = (signal) => run(streams, signal)
+  return { api: agent.api, x509: x509.source, jwt: jwt.source, jwtBundles: jwtBundles.source, need: needs.set, run: runAll }
 }
 
-export interface ProfilePart {
-  readonly view: ProfileView
-  readonly store: Store
-  readonly run: Task
-}
+export type ProfilePart = ReturnType<typeof assembleProfile>
 
 /** One profile: its exchange, its store, and what moves the store when the identity does. */
 export function assembleProfile(
@@ -71,9 +53,8 @@ export function assembleProfile(
   identity: IdentityPart,
   permit: Permit,
   onWithdrawn: Config['onIdentityWithdrawn'],
-  world: World,
-): ProfilePart {
-  const { clock, random, emit } = world
+  { clock, random, emit }: World,
+) {
   const { name, region, method, sessionName, ca } = config
   const context: ExchangeContext = { profile: name, clock, permit, emit, call: (call, signal) => callHttps(call, clock, signal) }
   const common = { role: method.role, region, endpoint: new URL(config.endpoint), durationSeconds: method.durationSeconds, sessionName, ca }
@@ -90,20 +71,23 @@ export function assembleProfile(
       state = next
     }
   }
-  const view: ProfileView = { name, roleArn: method.role.text, roleName: roleName(parseArn(method.role.text, 'role')), region, state: store.state }
-  return { view, store, run: (signal) => run([store.run, follow], signal) }
+  const view: ProfileView = { name, roleArn: method.role.text, roleName: roleName(method.role), region, state: store.state }
+  const runAll: Task = (signal) => run([store.run, follow], signal)
+  return { view, store, run: runAll, replaced: () => emit({ type: 'credentials.forgotten', profile: name }) }
 }
 
 /** The method's name in metrics and events. */
 const methodLabel = ({ method }: ProfileConfig): 'rolesanywhere' | 'webidentity' => (method.kind === 'roles_anywhere' ? 'rolesanywhere' : 'webidentity')
 
 /** What everybody who listens is told of a configuration that is in force. */
-export const loadedEvent = ({ origin, profiles, consumers }: Config, clock: Clock): Event => ({
+export const loadedEvent = ({ origin, profiles, consumers, files, hooks }: Config, clock: Clock): Event => ({
   type: 'config.loaded',
   at: clock.now(),
   origin,
   // A consumer's audiences are those of the default identity.
-  identities: [...new Set([...profiles.map(({ identity }) => identity), ...(consumers.some(({ audiences }) => audiences.length > 0) ? ['default'] : [])])],
+  identities: [
+    ...new Set([...profiles, ...files].map(({ identity }) => identity).concat(consumers.some(({ audiences }) => audiences.length > 0) ? ['default'] : [])),
+  ],
   profiles: profiles.map((profile) => ({
     name: profile.name,
     required: profile.required,
@@ -111,8 +95,15 @@ export const loadedEvent = ({ origin, profiles, consumers }: Config, clock: Cloc
     method: methodLabel(profile),
     identity: profile.identity,
   })),
+  outputs: files.map(({ name, kind }) => ({ output: name, kind })),
+  hooks: hooks.map(({ name }) => name),
 })
 
-/** Whether an identity's X.509 stream has a reader: an exchange, or the wish to hear of a withdrawal. */
-export const needsX509 = (config: Config, identity: string): boolean =>
-  config.onIdentityWithdrawn === 'drop' || config.profiles.some((profile) => profile.identity === identity && profile.method.kind === 'roles_anywhere')
+export type Needs = ReturnType<typeof needsOf>
+
+/** Which streams of an identity have a reader: an exchange, a file, or the wish to hear of a withdrawal. */
+export function needsOf(config: Config, identity: string) {
+  const kinds = config.files.filter((file) => file.identity === identity).map(({ kind }) => kind)
+  const exchanged = config.profiles.some((profile) => profile.identity === identity && profile.method.kind === 'roles_anywhere')
+  return { x509: config.onIdentityWithdrawn === 'drop' || exchanged || kinds.includes('x509'), jwtBundles: kinds.includes('jwt_bundle') }
+}

@@ -5,15 +5,15 @@ import { type Failure, failure, toFailure } from '../core/errors.ts'
 import { createEvents, type Listener } from '../core/events.ts'
 import type { StatusReport } from '../core/health.ts'
 import { start } from '../core/run.ts'
-import type { OpenListener } from '../endpoints/server.ts'
 import { createHealth } from '../telemetry/health.ts'
-import { createLog } from '../telemetry/log.ts'
+import { createLog, listenerOf, type OtherLog } from '../telemetry/log.ts'
 import { createMetrics } from '../telemetry/metrics.ts'
 import { createSystemd } from '../telemetry/systemd.ts'
 import { loadedEvent } from './assemble.ts'
 import { createListeners } from './listeners.ts'
 import { createParts } from './parts.ts'
-import { prepareRuntimeDir } from './runtime-dir.ts'
+import { ownerOf, prepareRuntimeDir } from './runtime-dir.ts'
+import type { WantedListener } from './wanted-listeners.ts'
 
 export interface DaemonOptions {
   readonly config: Config
@@ -28,73 +28,75 @@ export interface DaemonOptions {
   readonly listener?: Listener | undefined
   /** Where the log goes; stderr when left out. */
   readonly writeLog?: ((line: string) => void) | undefined
+  /** A log of another form, instead of the configured one. */
+  readonly log?: OtherLog | undefined
+  /** Further listeners that give no secret. */
+  readonly listeners?: ((status: () => StatusReport) => readonly WantedListener[]) | undefined
+  /** False: no runtime directory and no control socket, for who has not asked for anything on disk. */
+  readonly control?: false | undefined
 }
 
-export interface Daemon {
-  readonly status: () => StatusReport
-  readonly listeners: ReadonlyMap<string, OpenListener>
-  readonly reload: () => Promise<{ changed: readonly string[] }>
-  /** Tells of an error that nobody caught; everything goes on. */
-  readonly defect: (failure: Failure) => void
-  /** Answers in flight are finished; resolves when nothing is left. */
-  readonly stop: (reason: string) => Promise<void>
-}
+export type Daemon = Awaited<ReturnType<typeof startDaemon>>
 
 const refreshMs = 15_000
+
+/** An owner that this machine does not know is found before anything is touched. */
+function checked(config: Config): Config {
+  for (const file of config.files) ownerOf(file, file.name)
+  return config
+}
 
 /**
  * Starts everything and returns when all listeners are open; credentials come later, and until then endpoints
  * answer 503. Throws listen_failed, runtime_dir or config_invalid, and then nothing is left running.
  */
-export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
-  const { clock, random, env } = options
-  let config = options.config
+export async function startDaemon(options: DaemonOptions) {
+  const { clock, random, env, control = true } = options
+  let config = checked(options.config)
   const events = createEvents()
   const { emit } = events
   const health = createHealth(clock)
   const metrics = createMetrics()
   const systemd = createSystemd({ env, health: health.health, clock })
-  const log = (of: Config) => events.subscribe(createLog({ ...of.log, clock, write: options.writeLog }))
-  let unlog = log(config)
+  const logOf = (of: Config): Listener => listenerOf(options.log) ?? createLog({ ...of.log, clock, write: options.writeLog })
+  let log = logOf(config)
+  events.subscribe((event) => log(event))
   for (const listener of [health.listener, metrics.listener, systemd?.listener, options.listener]) if (listener !== undefined) events.subscribe(listener)
   emit({ type: 'daemon.starting', version: options.version, commit: options.commit, pid: process.pid })
 
-  const parts = createParts({ clock, random, emit })
+  const world = { clock, random, emit }
+  const parts = createParts(world)
   const announce = () => emit(loadedEvent(config, clock))
 
-  async function refresh(name: string | undefined) {
-    const stores = [...parts.profiles].filter(([profile]) => name === undefined || profile === name)
-    return Promise.all(
-      stores.map(async ([profile, { store }]) => {
-        const limit = AbortSignal.timeout(refreshMs)
-        try {
-          const state = await store.refresh(limit)
-          return { profile, ok: state.status === 'fresh' && state.failure === undefined, failure: state.failure }
-        } catch {
-          return { profile, ok: false, failure: failure('not_ready', `profile ${profile} waits for its identity`) }
-        }
-      }),
+  const refresh = (name: string | undefined) =>
+    Promise.all(
+      [...parts.profiles.values()]
+        .filter(({ view }) => name === undefined || view.name === name)
+        .map(async ({ view: { name: profile }, store }) => {
+          try {
+            const state = await store.refresh(AbortSignal.timeout(refreshMs))
+            return { profile, ok: state.status === 'fresh' && state.failure === undefined, failure: state.failure }
+          } catch {
+            return { profile, ok: false, failure: failure('not_ready', `profile ${profile} waits for its identity`) }
+          }
+        }),
     )
-  }
 
   let reloading: Promise<unknown> = Promise.resolve()
   /** One after the other. A configuration that does not load, or listeners that do not open, change nothing. */
   function reload(): Promise<{ changed: readonly string[] }> {
     const turn = reloading.then(async () => {
-      const before = config
       try {
-        const next = await options.load()
-        if (next.runtimeDir !== before.runtimeDir)
-          throw failure('config_invalid', `runtime_dir has changed from ${before.runtimeDir} to ${next.runtimeDir}, which needs a restart`, {
-            remedy: 'Restart svidecar.',
-          })
-        const commit = await listeners.prepare(next)
-        const changed = await parts.apply(next)
-        await commit()
-        config = next
-        unlog()
-        unlog = log(config)
-        announce()
+        const next = checked(await options.load())
+        const moved = `runtime_dir has changed from ${config.runtimeDir} to ${next.runtimeDir}, which needs a restart`
+        if (next.runtimeDir !== config.runtimeDir) throw failure('config_invalid', moved, { remedy: 'Restart svidecar.' })
+        const changed = await listeners.apply(next, () => {
+          config = next
+          log = logOf(config)
+          // Before the parts: what they tell of must be known by then.
+          announce()
+          return parts.apply(next)
+        })
         return { changed }
       } catch (error) {
         emit({ type: 'config.reload_failed', failure: toFailure(error) })
@@ -105,26 +107,15 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
     return turn
   }
 
-  const listeners = createListeners({
-    clock,
-    random,
-    emit,
-    parts,
-    health: health.health,
-    status: health.status,
-    metrics: metrics.render,
-    commands: { refresh, reload },
-  })
+  const further = options.listeners?.(health.status) ?? []
+  const listeners = createListeners({ ...world, ...health, parts, metrics: metrics.render, commands: { refresh, reload }, control, further })
   announce()
   try {
-    await prepareRuntimeDir(config.runtimeDir)
-    const commit = await listeners.prepare(config)
-    await parts.apply(config)
-    await commit()
+    if (control) await prepareRuntimeDir(config.runtimeDir)
+    await listeners.apply(config, () => parts.apply(config))
   } catch (error) {
     await listeners.stop()
     await parts.stop()
-    unlog()
     throw error
   }
   emit({ type: 'daemon.listening' })
@@ -136,8 +127,10 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
       return listeners.open
     },
     reload,
-    defect: (problem) => emit({ type: 'daemon.defect', failure: problem }),
-    async stop(reason) {
+    /** Tells of an error that nobody caught; everything goes on. */
+    defect: (problem: Failure) => emit({ type: 'daemon.defect', failure: problem }),
+    /** Answers in flight are finished; resolves when nothing is left. */
+    async stop(reason: string): Promise<void> {
       emit({ type: 'daemon.stopping', reason })
       await reloading
       if (config.shutdownGraceMs > 0) await clock.sleep(config.shutdownGraceMs, new AbortController().signal)

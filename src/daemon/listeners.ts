@@ -1,119 +1,90 @@
 // All listeners of the daemon as one set: a new configuration opens what is new before it closes what is gone.
 import type { Config } from '../config/config.ts'
-import { errorText, toFailure } from '../core/errors.ts'
-import { type Handler, listen, type OpenListener } from '../endpoints/server.ts'
-import { credentialListeners, type ListenerDeps, type Secrets, telemetryListeners, unavailable, type WantedListener, writeSecrets } from './wanted-listeners.ts'
+import { errorText, sentence, toFailure } from '../core/errors.ts'
+import { listen, type OpenListener } from '../endpoints/server.ts'
+import { type Secrets, writeSecrets } from './runtime-dir.ts'
+import { type ListenerDeps, unavailable, wantedListeners } from './wanted-listeners.ts'
 
-export interface Listeners {
-  readonly open: ReadonlyMap<string, OpenListener>
-  /**
-   * Opens what is new; it answers 503 until the returned function, called once the parts are there, gives every
-   * listener its handler and closes what is gone. Throws listen_failed or runtime_dir, and then nothing has changed.
-   */
-  prepare(config: Config): Promise<() => Promise<void>>
-  stop(): Promise<void>
-}
-
-interface Open {
-  readonly listener: OpenListener
+interface Open extends OpenListener {
+  /** Equal for what may stay open. */
   readonly key: string
-  readonly telemetry: boolean
+  readonly credentials: boolean
 }
 
 /** Creates the set, empty. */
-export function createListeners(deps: ListenerDeps): Listeners {
-  const { emit } = deps
+export function createListeners(deps: ListenerDeps) {
+  const { clock, emit } = deps
   const stopping = new AbortController()
-  let open = new Map<string, Open>()
+  let open: ReadonlyMap<string, Open> = new Map()
   let held: Secrets | undefined
 
-  /** A handler that throws is a defect: whoever asked gets an empty 500, and this is told. */
-  const watched =
-    (handler: Handler): Handler =>
-    async (request) => {
-      try {
-        return await handler(request)
-      } catch (error) {
-        emit({ type: 'daemon.defect', failure: toFailure(error) })
-        throw error
-      }
-    }
+  const warn = (listener: string, message: string) => emit({ type: 'listener.warning', listener, message })
+  const defect = (error: unknown) => emit({ type: 'daemon.defect', failure: toFailure(error) })
 
   return {
-    get open() {
-      return new Map([...open].map(([name, { listener }]) => [name, listener]))
+    get open(): ReadonlyMap<string, OpenListener> {
+      return open
     },
-    async prepare(config) {
+    /**
+     * Opens what is new; it answers 503 until `between` has brought the parts. Then every listener gets its handler, and what is gone is
+     * closed. Throws listen_failed, runtime_dir, config_invalid or what `between` throws, and then no listener has changed.
+     */
+    async apply<T>(config: Config, between: () => Promise<T>): Promise<T> {
+      const wanted = wantedListeners(config, deps, stopping.signal)
+      const before = open
       const next = new Map<string, Open>()
-      const fresh: OpenListener[] = []
-      async function openAll(list: readonly WantedListener[]): Promise<void> {
-        for (const { name, at } of list) {
+      const isNew = (name: string): boolean => next.get(name) !== before.get(name)
+      let secrets: Secrets
+      let result: T
+      try {
+        for (const { name, at, optional, credentials = false } of wanted) {
           const key = at.kind === 'unix' ? at.path : JSON.stringify(at)
-          const known = open.get(name)
-          if (known?.key === key) next.set(name, known)
-          else {
-            const listener = await listen(name, at, unavailable, deps.clock)
-            fresh.push(listener)
-            next.set(name, { listener, key, telemetry: list === telemetry })
+          const known = before.get(name)
+          try {
+            next.set(name, known?.key === key ? known : { ...(await listen(name, at, unavailable, clock, defect)), key, credentials })
+          } catch (error) {
+            if (!optional) throw error
+            warn(name, sentence(toFailure(error)))
           }
         }
-      }
-      const telemetry = telemetryListeners(config, deps)
-      const credentials = credentialListeners(config, deps, stopping.signal)
-      const wanted = [...telemetry, ...credentials]
-      let secrets: Secrets
-      try {
-        await openAll(telemetry)
-        await openAll(credentials)
         // Last: another daemon in this directory, or a port in use, would have stopped us before any file is touched.
         secrets = await writeSecrets(config, held)
+        result = await between()
       } catch (error) {
-        for (const listener of fresh) await listener.stop()
+        for (const [name, one] of next) if (isNew(name)) await one.stop()
         throw error
       }
-      return async () => {
-        const before = open
-        open = next
-        held = secrets
-        const all = new Map([...open].map(([name, { listener }]) => [name, listener]))
-        // In the order of `wanted`: telemetry answers first.
-        for (const { name, at, handler } of wanted) {
-          const one = open.get(name)
-          try {
-            await one?.listener.change(watched(handler(all, secrets)), at)
-          } catch (error) {
-            // The handler is in place; only the rights of a socket that somebody has removed could not be set.
-            emit({
-              type: 'listener.warning',
-              listener: name,
-              message: `cannot set the rights of ${name}: ${errorText(error)}. Restart svidecar if its socket is gone`,
-            })
-          }
-          if (one !== undefined && before.get(name) !== one) emit({ type: 'listener.opened', listener: name, address: one.listener.address })
+      open = next
+      held = secrets
+      // In the order of `wanted`: telemetry answers first.
+      for (const { name, at, handler } of wanted) {
+        const one = next.get(name)
+        if (one === undefined) continue
+        try {
+          await one.change(handler(next, secrets), at)
+        } catch (error) {
+          // The handler is in place; only the rights of a socket that somebody has removed could not be set.
+          warn(name, `cannot set the rights of ${name}: ${errorText(error)}. Restart svidecar if its socket is gone`)
         }
-        for (const [name, one] of before) {
-          if (open.get(name) === one) continue
-          await one.listener.stop()
-          if (!open.has(name)) emit({ type: 'listener.closed', listener: name })
-        }
-        warnOpen(config)
+        if (isNew(name)) emit({ type: 'listener.opened', listener: name, address: one.address })
       }
+      for (const [name, one] of before) {
+        if (!isNew(name)) continue
+        await one.stop()
+        if (!next.has(name)) emit({ type: 'listener.closed', listener: name })
+      }
+      for (const { profile } of config.imdsEndpoints)
+        warn(
+          `imds ${profile}`,
+          `any local process can read the credentials of profile ${profile} from its IMDS endpoint: IMDS authenticates nobody. Prefer the container endpoint where the SDK can use it`,
+        )
+      return result
     },
-    async stop() {
+    async stop(): Promise<void> {
       stopping.abort()
       // Telemetry came first and goes last; in each group all at once, since each may take a moment to drain.
-      const groups = [[...open.values()].filter(({ telemetry }) => !telemetry), [...open.values()].filter(({ telemetry }) => telemetry)]
-      for (const group of groups) await Promise.all(group.map(({ listener }) => listener.stop()))
+      for (const group of [true, false]) await Promise.all([...open.values()].filter(({ credentials }) => credentials === group).map((one) => one.stop()))
       open = new Map()
     },
-  }
-
-  function warnOpen(config: Config): void {
-    for (const { profile } of config.imdsEndpoints)
-      emit({
-        type: 'listener.warning',
-        listener: `imds ${profile}`,
-        message: `any local process can read the credentials of profile ${profile} from its IMDS endpoint: IMDS authenticates nobody. Prefer the container endpoint where the SDK can use it`,
-      })
   }
 }

@@ -1,27 +1,28 @@
 // The runtime directory: the consumers' tokens and the IMDS key. Nothing else of the daemon is on disk.
 import { randomBytes } from 'node:crypto'
 import { constants, existsSync, readFileSync } from 'node:fs'
-import { chmod, mkdir, open, stat } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
-import type { ConsumerConfig } from '../config/config.ts'
-import { writeFileAtomic } from '../core/atomic-file.ts'
+import { open, stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { Config, ConsumerConfig, OwnerConfig } from '../config/config.ts'
+import { makeDirectory, type Ownership, writeFileAtomic } from '../core/atomic-file.ts'
 import { errorText, failure, systemCode } from '../core/errors.ts'
 
-export interface Owner {
-  readonly uid?: number | undefined
-  readonly gid?: number | undefined
-}
+/** What is secret in the directory, by the file's name. */
+export type Secrets = ReadonlyMap<string, Buffer>
+
+export const tokenName = (consumer: string): string => `${consumer}.token`
+export const imdsKeyName = 'imds.key'
 
 const keyBytes = 32
-// base64url of 32 bytes: URL-safe ASCII, as every SDK can send it.
 const tokenPattern = /^[A-Za-z0-9_-]{43}$/
+// base64url of 32 bytes, without a newline: URL-safe ASCII, as every SDK can send it.
+const token = { isOne: (found: Buffer) => tokenPattern.test(found.toString('latin1')), make: () => Buffer.from(randomBytes(keyBytes).toString('base64url')) }
+const imdsKey = { isOne: (found: Buffer) => found.length === keyBytes, make: () => randomBytes(keyBytes) }
 
 /** Creates the directory if it is missing. Throws runtime_dir. Others may pass through it to what is theirs. */
 export async function prepareRuntimeDir(path: string): Promise<void> {
   try {
-    // A directory that was there keeps its mode; one of ours must not depend on the umask.
-    const first = await mkdir(path, { recursive: true })
-    if (first !== undefined) for (let made = path; made.length >= first.length; made = dirname(made)) await chmod(made, 0o755)
+    await makeDirectory(path)
     if (!(await stat(path)).isDirectory()) throw new Error('it is not a directory')
   } catch (error) {
     throw failure('runtime_dir', `cannot use the runtime directory ${path}: ${errorText(error)}`, { cause: error })
@@ -46,56 +47,53 @@ async function reuse(directory: string, path: string, owner: number | undefined)
 }
 
 /**
- * The token of one consumer, in <runtime_dir>/<name>.token without a newline: the one of the last run if it can
- * be trusted, since some clients read it once; in a reload the one that is held already. Mode and group are set again at every start. Throws runtime_dir.
+ * Writes the consumers' tokens and, for IMDS endpoints, the key of their tokens (0600): in a reload the ones that are held already, else those of
+ * the last run if they can be trusted, since some clients read them once. Mode and group are set again each time. Throws runtime_dir and,
+ * for an unknown owner or group, config_invalid.
  */
-export async function consumerToken(directory: string, consumer: ConsumerConfig, owner: Owner, held?: Buffer): Promise<Buffer> {
-  const path = join(directory, `${consumer.name}.token`)
-  const isToken = (found: Buffer | undefined): found is Buffer => found !== undefined && tokenPattern.test(found.toString('latin1'))
-  return write(
-    directory,
-    path,
-    { mode: consumer.mode, ...owner },
-    (found) => held ?? (isToken(found) ? found : Buffer.from(randomBytes(keyBytes).toString('base64url'))),
-  )
-}
-
-/** The key of the IMDS tokens, in <runtime_dir>/imds.key (0600): with it, tokens outlive a restart. Throws runtime_dir. */
-export const imdsKey = (directory: string): Promise<Buffer> =>
-  write(directory, join(directory, 'imds.key'), { mode: 0o600 }, (found) => (found?.length === keyBytes ? found : randomBytes(keyBytes)))
-
-async function write(directory: string, path: string, rights: { mode: number } & Owner, choose: (found: Buffer | undefined) => Buffer): Promise<Buffer> {
-  try {
-    const bytes = choose(await reuse(directory, path, rights.uid))
-    await writeFileAtomic(path, bytes, rights)
-    return bytes
-  } catch (error) {
-    const remedy =
-      systemCode(error) === 'EPERM'
-        ? 'Giving a file to another owner, or to a group that is not ours, needs CAP_CHOWN: leave owner out, and use a group of this process.'
-        : undefined
-    throw failure('runtime_dir', `cannot write ${path}: ${errorText(error)}`, { remedy, cause: error })
+export async function writeSecrets(
+  { runtimeDir, consumers, imdsEndpoints }: Pick<Config, 'runtimeDir' | 'consumers' | 'imdsEndpoints'>,
+  held?: Secrets,
+): Promise<Secrets> {
+  const secrets = new Map<string, Buffer>()
+  const wanted = [
+    ...consumers.map((consumer) => ({ ...token, name: tokenName(consumer.name), rights: { mode: consumer.mode, ...consumerOwner(consumer) } })),
+    ...(imdsEndpoints.length === 0 ? [] : [{ ...imdsKey, name: imdsKeyName, rights: { mode: 0o600, uid: undefined } }]),
+  ]
+  for (const { name, rights, isOne, make } of wanted) {
+    const path = join(runtimeDir, name)
+    try {
+      const found = held?.get(name) ?? (await reuse(runtimeDir, path, rights.uid))
+      const secret = found !== undefined && isOne(found) ? found : make()
+      await writeFileAtomic(path, secret, rights)
+      secrets.set(name, secret)
+    } catch (error) {
+      const remedy =
+        systemCode(error) === 'EPERM'
+          ? 'Giving a file to another owner, or to a group that is not ours, needs CAP_CHOWN: leave owner out, and use a group of this process.'
+          : undefined
+      throw failure('runtime_dir', `cannot write ${path}: ${errorText(error)}`, { remedy, cause: error })
+    }
   }
+  return secrets
 }
 
-/** Looks up owner and group of a consumer, by number or name. Throws config_invalid for unknown names. */
-export const ownerOf = ({ name, owner, group }: ConsumerConfig): Owner => ({
-  uid: lookUp(owner, '/etc/passwd', `owner of consumer ${name}`),
-  gid: lookUp(group, '/etc/group', `group of consumer ${name}`),
+/** Looks up owner and group, by number or name. Throws config_invalid for unknown names. */
+export const ownerOf = ({ owner, group }: OwnerConfig, what: string): Ownership => ({
+  uid: lookUp(owner, '/etc/passwd', `owner of ${what}`),
+  gid: lookUp(group, '/etc/group', `group of ${what}`),
 })
+
+export const consumerOwner = (consumer: ConsumerConfig): Ownership => ownerOf(consumer, `consumer ${consumer.name}`)
 
 function lookUp(wanted: string | undefined, database: string, what: string): number | undefined {
   if (wanted === undefined) return undefined
   if (/^\d+$/.test(wanted)) return Number(wanted)
-  const line = existsSync(database)
-    ? readFileSync(database, 'utf8')
-        .split('\n')
-        .find((one) => one.split(':')[0] === wanted)
-    : undefined
-  const id = Number(line?.split(':')[2] ?? Number.NaN)
-  if (Number.isNaN(id))
+  const entries = existsSync(database) ? readFileSync(database, 'utf8').split('\n') : []
+  const [, , id] = entries.map((line) => line.split(':')).find(([name]) => name === wanted) ?? []
+  if (Number.isNaN(Number(id)))
     throw failure('config_invalid', `${what}: there is no ${JSON.stringify(wanted)} in ${database}`, { remedy: 'Use a name of this machine or a number.' })
-  return id
+  return Number(id)
 }
 
 /** Mode of a consumer's socket: whoever may read the token may connect, which takes read and write. */

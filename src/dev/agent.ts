@@ -1,35 +1,21 @@
 // A SPIFFE agent for the demo: one entry, whose SVIDs live as long as one asks and are renewed as SPIRE renews them.
 import { status } from '@grpc/grpc-js'
-import type { Clock } from '../core/clock.ts'
 import { start } from '../core/run.ts'
-import { createStreams, type Status, unary } from './agent-calls.ts'
-import { createServer, serve } from './agent-server.ts'
-import type { Authority, IssuedX509 } from './authority.ts'
+import { createServer, createStreams, type Status, serve, unary } from './agent-server.ts'
+import type { IssuedX509, JwtRequest } from './authority.ts'
+import type { AgentOptions } from './world.ts'
 
-/** What a matching entry gives its callers. */
-export interface Identity {
+/** Whose SVIDs a matching entry gives its callers. */
+interface Identity {
   readonly spiffeId: string
   readonly hint: string
-  readonly jwtTtlSeconds: number
-  readonly svid: IssuedX509
-}
-
-export interface AgentOptions {
-  /** An absolute one, in a private folder. */
-  readonly path: string
-  readonly authority: Authority
-  readonly clock: Clock
-  readonly x509TtlSeconds: number
-  readonly jwtTtlSeconds: number
-  readonly jwtIssuer: string
-  readonly entry: { readonly spiffeId: string; readonly hint: string; readonly dnsNames: readonly string[] }
 }
 
 /** Starts an agent that gives its entry's identity to every caller. Returns how to stop it. */
 export async function startAgent({ path, authority, clock, x509TtlSeconds, jwtTtlSeconds, jwtIssuer, entry }: AgentOptions): Promise<() => Promise<void>> {
   const issue = () => authority.issueX509({ ...entry, ttlSeconds: x509TtlSeconds })
   const identity = { ...entry, jwtTtlSeconds, svid: await issue() }
-  const issueJwt = (spiffeId: string, audience: string[], ttlSeconds: number) => authority.issueJwt({ spiffeId, audience, ttlSeconds, issuer: jwtIssuer })
+  const issueJwt = (request: JwtRequest) => authority.issueJwt({ ...request, issuer: jwtIssuer })
   const streams = createStreams()
   const server = createServer({
     FetchX509SVID: streams.streaming(() => async () => x509Message([identity], authority.bundle())),
@@ -53,7 +39,7 @@ export async function startAgent({ path, authority, clock, x509TtlSeconds, jwtTt
 export const renewalDelayMs = (ttlSeconds: number, random: () => number): number =>
   Math.max(ttlSeconds * 250, ttlSeconds * 1000 - (ttlSeconds + 10) * 500 * (0.9 + 0.2 * random()))
 
-export const x509Message = (identities: readonly Omit<Identity, 'jwtTtlSeconds'>[], bundle: Buffer[]) => ({
+export const x509Message = (identities: readonly (Identity & { svid: IssuedX509 })[], bundle: Buffer[]) => ({
   svids: identities.map(({ spiffeId, hint, svid }) => ({
     spiffe_id: spiffeId,
     x509_svid: Buffer.concat(svid.chain),
@@ -69,13 +55,15 @@ export const invalid = (details: string): Status => ({ code: status.INVALID_ARGU
 
 /** Answers FetchJWTSVID. */
 export const fetchJwt =
-  (identities: () => readonly Omit<Identity, 'svid'>[], issue: (spiffeId: string, audience: string[], ttlSeconds: number) => Promise<string>) =>
+  (identities: () => readonly (Identity & { jwtTtlSeconds: number })[], issue: (request: JwtRequest) => Promise<string>) =>
   async (request: { audience: string[]; spiffe_id: string }) => {
     const audience = request.audience.filter((one) => one !== '')
     if (audience.length === 0) throw invalid('audience must be specified')
     if (request.spiffe_id !== '' && !request.spiffe_id.startsWith('spiffe://')) throw invalid('invalid requested SPIFFE ID: scheme is missing or invalid')
     const wanted = identities().filter(({ spiffeId }) => request.spiffe_id === '' || spiffeId === request.spiffe_id)
     if (wanted.length === 0) throw noIdentity
-    const svids = wanted.map(async ({ spiffeId, jwtTtlSeconds, hint }) => ({ spiffe_id: spiffeId, svid: await issue(spiffeId, audience, jwtTtlSeconds), hint }))
+    const svids = wanted.map(async ({ spiffeId, jwtTtlSeconds: ttlSeconds, hint }) => {
+      return { spiffe_id: spiffeId, svid: await issue({ spiffeId, audience, ttlSeconds }), hint }
+    })
     return { svids: await Promise.all(svids) }
   }

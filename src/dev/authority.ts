@@ -46,29 +46,18 @@ const createEcKey = async () => (await generate('ec', { namedCurve: 'P-256' })).
 
 /** Makes an authority with a new root. */
 export async function createAuthority({ trustDomain, intermediate, clock, createKey = createEcKey }: AuthorityOptions) {
-  /** The validity of what is issued now. */
-  const validity = (ttlSeconds: number) => {
+  /** The validity of what is issued now, by an authority that lasts until `latest`. */
+  const validity = (ttlSeconds: number, latest = Number.POSITIVE_INFINITY) => {
     const now = Math.floor(clock.now() / 1000) * 1000
-    return { notBefore: now - cushionSeconds * 1000, notAfter: now + ttlSeconds * 1000 }
+    return { notBefore: now - cushionSeconds * 1000, notAfter: Math.min(now + ttlSeconds * 1000, latest) }
   }
 
-  const certify = async (issuer?: { key: KeyObject; subject: Name }) => {
-    const key = await createKey()
+  const certify = async (issuer?: CertificateContent) => {
     const serial = randomSerial()
     // The number keeps the subjects of two authorities apart, so that a chain is built by name alone.
     const subject: Name = [country, ['O', 'SPIFFE'], ['serialNumber', BigInt(`0x${serial.toString('hex')}`).toString()]]
-    const content: CertificateContent = {
-      publicKey: createPublicKey(key),
-      subject,
-      issuer: issuer?.subject ?? subject,
-      issuerKey: issuer?.key ?? key,
-      serial,
-      ...validity(authoritySeconds),
-      ca: true,
-      keyUsage: ['keyCertSign', 'cRLSign'],
-      uris: [`spiffe://${trustDomain}`],
-    }
-    return { key, subject, notAfter: content.notAfter, certificate: createCertificate(content) }
+    const content = { key: await createKey(), subject, serial, ...validity(authoritySeconds), ca: true, uris: [`spiffe://${trustDomain}`] }
+    return { ...content, certificate: createCertificate({ ...content, ...(issuer && { issuer }) }) }
   }
   const root = await certify()
   const signing = intermediate ? await certify(root) : root
@@ -79,26 +68,21 @@ export async function createAuthority({ trustDomain, intermediate, clock, create
     trustDomain,
     /** DER roots. */
     bundle: (): Buffer[] => [root.certificate],
-    /** `otherwise`: what SPIRE would not do, and a private key. */
-    issueX509: async (request: X509Request, otherwise: Partial<CertificateContent> & { key?: KeyObject } = {}): Promise<IssuedX509> => {
-      const { spiffeId, ttlSeconds, dnsNames = [] } = request
+    /** `otherwise`: what SPIRE would not do. */
+    issueX509: async ({ spiffeId, ttlSeconds, dnsNames = [] }: X509Request, otherwise: Partial<CertificateContent> = {}): Promise<IssuedX509> => {
       if (!spiffeId.startsWith(`spiffe://${trustDomain}/`)) throw new Error(`${spiffeId} is not in the trust domain ${trustDomain}`)
-      const { key = await createEcKey(), ...content } = otherwise
-      const { notBefore, notAfter } = validity(ttlSeconds)
-      const leaf = createCertificate({
-        publicKey: createPublicKey(key),
+      const content: CertificateContent = {
+        key: otherwise.key ?? (await createEcKey()),
         subject: [country, ['O', 'SPIRE'], ...dnsNames.slice(0, 1).map((name) => ['CN', name] as const)],
-        issuer: signing.subject,
-        issuerKey: signing.key,
-        notBefore,
-        notAfter: Math.min(notAfter, signing.notAfter),
+        issuer: signing,
+        ...validity(ttlSeconds, signing.notAfter),
         ca: false,
-        keyUsage: ['digitalSignature', 'keyEncipherment', 'keyAgreement'],
         uris: [spiffeId],
         dnsNames,
-        ...content,
-      })
-      return { chain: intermediate ? [leaf, signing.certificate] : [leaf], key: key.export({ type: 'pkcs8', format: 'der' }) }
+        ...otherwise,
+      }
+      const leaf = createCertificate(content)
+      return { chain: intermediate ? [leaf, signing.certificate] : [leaf], key: content.key.export({ type: 'pkcs8', format: 'der' }) }
     },
     issueJwt: async ({ spiffeId, audience, ttlSeconds, issuer }: JwtRequest): Promise<string> => {
       const iat = Math.floor(clock.now() / 1000)

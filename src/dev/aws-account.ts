@@ -1,7 +1,7 @@
-// The account of the dev AWS: what is set up in it, and the sessions that it has issued.
+// The account of the dev AWS: what is set up in it, who may have a session of which role, and the sessions that it has issued.
 import { hash, randomBytes } from 'node:crypto'
 import type { JSONWebKeySet } from 'jose'
-import { parseArn } from './aws-request.ts'
+import { type AwsError, parseArn } from './aws-request.ts'
 
 export interface AccountOptions {
   /** AWS's time, in what it verifies, issues and writes into Date. */
@@ -21,25 +21,34 @@ export interface AccountOptions {
 
 export type Account = ReturnType<typeof openAccount>
 
+type Refusal = (text: string) => AwsError
+
 const rememberedSessions = 10_000
+export const isDuration = (seconds: unknown): seconds is number => Number.isInteger(seconds) && Number(seconds) >= 900 && Number(seconds) <= 43_200
+export const sessionNames = /^[\w+=,.@-]{2,64}$/
 
 export function openAccount(options: AccountOptions) {
-  const issue = async (request: Parameters<typeof options.mint>[0]) => {
-    const { roleArn, sessionName } = request
-    const { partition, account } = parseArn(roleArn) ?? {}
+  /** A session for whoever has proved to be the SPIFFE ID, as far as the role allows; the refusals are worded by the service. */
+  const assume = async (spiffeId: string, request: Parameters<typeof options.mint>[0], denied: Refusal, invalid: Refusal) => {
+    const { roleArn, sessionName, durationSeconds } = request
+    const role = options.roles.find((one) => one.roleArn === roleArn)
+    if (!role) throw denied('there is no such role')
+    if (role.spiffeIds && !role.spiffeIds.includes(spiffeId)) throw denied(`the role's trust policy does not name ${spiffeId}`)
+    if (durationSeconds > (role.maxSessionSeconds ?? 3600)) throw invalid('The requested DurationSeconds exceeds the MaxSessionDuration set for this role.')
+    const { partition, account = '' } = parseArn(roleArn) ?? {}
     const roleId = `AROA${letters(hash('sha256', roleArn, 'buffer')).slice(0, 17)}`
     // A role's path is not part of the assumed role's ARN.
     const name = roleArn.slice(roleArn.lastIndexOf('/') + 1)
     const assumedRoleArn = `arn:${partition}:sts::${account}:assumed-role/${name}/${sessionName}`
-    const session = { ...(await options.mint(request)), account: account ?? '', assumedRoleArn, assumedRoleId: `${roleId}:${sessionName}` }
+    const session = { ...(await options.mint(request)), account, assumedRoleArn, assumedRoleId: `${roleId}:${sessionName}` }
     sessions.set(session.accessKeyId, session)
     const [oldest = ''] = sessions.keys()
     if (sessions.size > rememberedSessions) sessions.delete(oldest)
     return session
   }
   /** By access key ID; expired ones too. */
-  const sessions = new Map<string, Awaited<ReturnType<typeof issue>>>()
-  return { ...options, issue, sessions }
+  const sessions = new Map<string, Awaited<ReturnType<typeof assume>>>()
+  return { ...options, assume, sessions }
 }
 
 const letters = (bytes: Buffer): string => Array.from(bytes, (byte) => 'ABCDEFGHIJKLMNOPQRSTUVWXYZ234567'[byte % 32]).join('')

@@ -1,40 +1,40 @@
 // STS as far as it is needed: AssumeRoleWithWebIdentity and GetCallerIdentity, in its query protocol.
 import { randomUUID } from 'node:crypto'
 import { createLocalJWKSet, decodeJwt, decodeProtectedHeader, errors, jwtVerify } from 'jose'
-import { type Account, isoSeconds } from './aws-account.ts'
+import { type Account, isDuration, isoSeconds, sessionNames } from './aws-account.ts'
 import { type AwsError, type AwsRequest, parseArn, refuse } from './aws-request.ts'
 import { authenticate } from './aws-sigv4.ts'
 
 const validation = (message: string) => refuse(400, 'ValidationError', message)
 const badToken = (message: string, detail?: string) => refuse(400, 'InvalidIdentityToken', message, detail)
 
-/** The form of a query-protocol request; refuses what STS would not read, and every action but one. */
-function readForm(request: AwsRequest, action: string): URLSearchParams {
+/** Answers with the XML of a success. */
+export async function answerSts(request: AwsRequest, account: Account): Promise<string> {
   const type = request.headers['content-type'] ?? ''
   if (request.method !== 'POST' || !type.startsWith('application/x-www-form-urlencoded'))
     throw refuse(404, 'UnknownOperationException', 'The requested operation is not supported')
   const form = new URLSearchParams(request.body.toString())
+  const action = form.get('Action')
   if (form.get('Version') !== '2011-06-15') throw refuse(400, 'NoSuchVersion', 'Could not find the requested version')
-  if (form.get('Action') !== action) throw refuse(400, 'InvalidAction', `Could not find operation ${form.get('Action')} for version 2011-06-15`)
-  return form
+  if (action === 'AssumeRoleWithWebIdentity') return answer(action, await assumeRoleWithWebIdentity(request, form, account))
+  if (action === 'GetCallerIdentity') return answer(action, getCallerIdentity(request, account))
+  throw refuse(400, 'InvalidAction', `Could not find operation ${action} for version 2011-06-15`)
 }
 
-/** Answers with the XML of a success. */
-export async function assumeRoleWithWebIdentity(request: AwsRequest, account: Account): Promise<string> {
-  const form = readForm(request, 'AssumeRoleWithWebIdentity')
+async function assumeRoleWithWebIdentity(request: AwsRequest, form: URLSearchParams, account: Account): Promise<Fields> {
   // AWS would take these; whoever sends them here has put a secret where logs and proxies keep it.
   if (/webidentitytoken/i.test(request.query)) throw validation('The token belongs in the body, not in the URL')
   for (const header of ['authorization', 'x-amz-security-token'])
     if (request.headers[header] !== undefined) throw validation(`AssumeRoleWithWebIdentity is unsigned: remove ${header}`)
-  const wanted = readWanted(form)
-  const { subject, issuer, audience } = await verifyToken(lengthBetween(form, 'WebIdentityToken', 4, 20_000), account)
-  const role = account.roles.find((one) => one.roleArn === wanted.roleArn)
-  if (!role || (role.spiffeIds && !role.spiffeIds.includes(subject)))
-    throw refuse(403, 'AccessDenied', 'Not authorized to perform sts:AssumeRoleWithWebIdentity')
-  if (wanted.durationSeconds > (role.maxSessionSeconds ?? 3600))
-    throw validation('The requested DurationSeconds exceeds the MaxSessionDuration set for this role.')
-  const session = await account.issue(wanted)
-  return answer('AssumeRoleWithWebIdentity', {
+  const roleArn = parameter(form, 'RoleArn', /^.{20,2048}$/)
+  if (parseArn(roleArn)?.service !== 'iam') throw validation(`${roleArn} is invalid`)
+  const sessionName = parameter(form, 'RoleSessionName', sessionNames)
+  const durationSeconds = form.has('DurationSeconds') ? Number(parameter(form, 'DurationSeconds', /^\d+$/)) : 3600
+  if (!isDuration(durationSeconds)) throw validation('DurationSeconds must have value between 900 and 43200')
+  const { subject, issuer, audience } = await verifyToken(parameter(form, 'WebIdentityToken', /^.{4,20000}$/s), account)
+  const denied = (detail: string) => refuse(403, 'AccessDenied', 'Not authorized to perform sts:AssumeRoleWithWebIdentity', detail)
+  const session = await account.assume(subject, { roleArn, sessionName, durationSeconds }, denied, validation)
+  return {
     Audience: audience,
     Provider: issuer,
     SubjectFromWebIdentityToken: subject,
@@ -45,33 +45,20 @@ export async function assumeRoleWithWebIdentity(request: AwsRequest, account: Ac
       SessionToken: session.sessionToken,
       Expiration: isoSeconds(session.expiration),
     },
-  })
+  }
 }
 
-/** Who signed the request. */
-export function getCallerIdentity(request: AwsRequest, account: Account): string {
-  readForm(request, 'GetCallerIdentity')
-  const session = authenticate(request, account)
-  return answer('GetCallerIdentity', { Arn: session.assumedRoleArn, UserId: session.assumedRoleId, Account: session.account })
-}
-
-const constraint = (what: string, must: string) => validation(`1 validation error detected: Value ${what} failed to satisfy constraint: Member must ${must}`)
-
-function lengthBetween(form: URLSearchParams, name: string, least: number, most: number): string {
+/** A parameter that must match; a token is not repeated. */
+function parameter(form: URLSearchParams, name: string, pattern: RegExp): string {
   const value = form.get(name) ?? ''
-  if (value.length < least || value.length > most) throw constraint(`at '${name}'`, `have length between ${least} and ${most}`)
-  return value
+  if (pattern.test(value)) return value
+  const what = name === 'WebIdentityToken' ? name : `'${value}' at '${name}'`
+  throw validation(`1 validation error detected: Value ${what} failed to satisfy constraint: Member must match ${pattern.source}`)
 }
 
-function readWanted(form: URLSearchParams) {
-  const roleArn = lengthBetween(form, 'RoleArn', 20, 2048)
-  if (parseArn(roleArn)?.service !== 'iam') throw validation(`${roleArn} is invalid`)
-  const sessionName = lengthBetween(form, 'RoleSessionName', 2, 64)
-  if (!/^[\w+=,.@-]*$/.test(sessionName)) throw constraint(`'${sessionName}' at 'roleSessionName'`, 'satisfy regular expression pattern: [\\w+=,.@-]*')
-  const text = form.get('DurationSeconds') ?? '3600'
-  const durationSeconds = /^\d{1,6}$/.test(text) ? Number(text) : 0
-  if (durationSeconds < 900 || durationSeconds > 43_200) throw constraint(`'${text}' at 'durationSeconds'`, 'have value between 900 and 43200')
-  return { roleArn, sessionName, durationSeconds }
+function getCallerIdentity(request: AwsRequest, account: Account): Fields {
+  const session = authenticate(request, account)
+  return { Arn: session.assumedRoleArn, UserId: session.assumedRoleId, Account: session.account }
 }
 
 const algorithms = ['RS256', 'RS384', 'RS512', 'ES256', 'ES384', 'ES512']

@@ -6,24 +6,19 @@ import type { AddressInfo } from 'node:net'
 import type { Account } from './aws-account.ts'
 import { type AwsRequest, isAwsError, readRequest, refuse } from './aws-request.ts'
 import { createSession } from './aws-rolesanywhere.ts'
-import { assumeRoleWithWebIdentity, errorXml, getCallerIdentity } from './aws-sts.ts'
+import { answerSts, errorXml } from './aws-sts.ts'
 
 /** Gives what is sent, or undefined if it has seen to the response itself; throws a refusal. */
 export type Handle = (request: AwsRequest, response: ServerResponse) => Promise<{ status: number; type: string; body: string } | undefined>
 
 /** Roles Anywhere at POST …/sessions, STS at any other path. */
-export const issuing =
+export const answering =
   (account: Account): Handle =>
   async (request) => {
-    if (!isRolesAnywhere(request)) return { status: 200, type: 'text/xml', body: await assumeRoleWithWebIdentity(request, account) }
+    if (!isRolesAnywhere(request)) return { status: 200, type: 'text/xml', body: await answerSts(request, account) }
     if (request.method !== 'POST') throw refuse(404, 'UnknownOperationException', 'Not found')
     return { status: 201, type: 'application/json', body: await createSession(request, account) }
   }
-
-/** STS GetCallerIdentity. */
-export const checking =
-  (account: Account): Handle =>
-  async (request) => ({ status: 200, type: 'text/xml', body: getCallerIdentity(request, account) })
 
 /** Below any prefix. */
 const isRolesAnywhere = ({ path }: AwsRequest): boolean => path.endsWith('/sessions')

@@ -1,31 +1,26 @@
-// Writes X.509 certificates, right or deliberately wrong, and reads from them what node:crypto does not tell.
+// Writes X.509 certificates as SPIRE does, and reads from them what node:crypto does not tell.
 import { createPublicKey, hash, type KeyObject, randomBytes, sign, X509Certificate } from 'node:crypto'
-import { bits, boolean, type DerElement, der, integer, octets, oid, printable, readDer, sequence, time } from './der.ts'
+import { bits, boolean, der, elementsOf, integer, octets, oid, printable, sequence, time } from './der.ts'
+
+const attributeOids = { C: '2.5.4.6', O: '2.5.4.10', CN: '2.5.4.3', serialNumber: '2.5.4.5' } as const
 
 /** Distinguished name, in order: attribute and value, PrintableString. */
-export type Name = readonly (readonly ['C' | 'O' | 'OU' | 'CN' | 'serialNumber', string])[]
-
-/** Bit numbers of KeyUsage (RFC 5280, 4.2.1.3). */
-const keyUsageBits = { digitalSignature: 0, keyEncipherment: 2, keyAgreement: 4, keyCertSign: 5, cRLSign: 6 } as const
-export type KeyUsage = keyof typeof keyUsageBits
+export type Name = readonly (readonly [keyof typeof attributeOids, string])[]
 
 export interface CertificateContent {
-  readonly publicKey: KeyObject
+  /** The private key; what is certified is its public half. */
+  readonly key: KeyObject
   readonly subject: Name
-  readonly issuer: Name
-  /** The private key that signs; its public half makes the AuthorityKeyIdentifier. */
-  readonly issuerKey: KeyObject
+  /** Who signs; left out, the certificate is self-signed. */
+  readonly issuer?: { readonly key: KeyObject; readonly subject: Name }
   readonly serial?: Buffer
   /** Milliseconds since 1970, whole seconds. */
   readonly notBefore: number
   readonly notAfter: number
   readonly ca: boolean
-  readonly keyUsage: readonly KeyUsage[]
   readonly uris: readonly string[]
   readonly dnsNames?: readonly string[]
 }
-
-const attributeOids = { C: '2.5.4.6', O: '2.5.4.10', OU: '2.5.4.11', CN: '2.5.4.3', serialNumber: '2.5.4.5' } as const
 
 const nameDer = (name: Name): Buffer => sequence(...name.map(([type, value]) => der(0x31, sequence(oid(attributeOids[type]), printable(value)))))
 
@@ -33,73 +28,69 @@ const nameDer = (name: Name): Buffer => sequence(...name.map(([type, value]) => 
 export const randomSerial = (): Buffer => randomBytes(16)
 
 /** Any function of the public key will do (RFC 5280, 4.2.1.2). */
-const keyIdentifier = (key: KeyObject): Buffer => hash('sha1', key.export({ type: 'spki', format: 'der' }), 'buffer')
-
-function signatureOf(key: KeyObject): { algorithm: Buffer; digest: string } {
-  if (key.asymmetricKeyType === 'rsa') return { algorithm: sequence(oid('1.2.840.113549.1.1.11'), der(0x05)), digest: 'sha256' }
-  return key.asymmetricKeyDetails?.namedCurve === 'secp384r1'
-    ? { algorithm: sequence(oid('1.2.840.10045.4.3.3')), digest: 'sha384' }
-    : { algorithm: sequence(oid('1.2.840.10045.4.3.2')), digest: 'sha256' }
-}
-
-/** All of our bits are in the first byte; DER wants the zero bits behind the last one cut off. */
-function keyUsageDer(usages: readonly KeyUsage[]): Buffer {
-  const set = usages.map((usage): number => keyUsageBits[usage])
-  return bits(Buffer.from([set.reduce((byte, bit) => byte | (0x80 >> bit), 0)]), 7 - Math.max(...set))
-}
+const keyIdentifier = (key: KeyObject): Buffer => hash('sha1', publicDer(key), 'buffer')
+const publicDer = (key: KeyObject): Buffer => createPublicKey(key).export({ type: 'spki', format: 'der' })
 
 const extension = (id: string, critical: boolean, value: Buffer): Buffer => sequence(oid(id), ...(critical ? [boolean(true)] : []), octets(value))
+const keyUsage = '2.5.29.15'
+const basicConstraints = '2.5.29.19'
+const subjectAltName = '2.5.29.17'
 
-/** Makes one X.509 v3 certificate, in DER. Leaves get both extended key usages, as SPIRE's do. */
-export function createCertificate(c: CertificateContent): Buffer {
-  const { algorithm, digest } = signatureOf(c.issuerKey)
-  const names = [...(c.dnsNames ?? []).map((name) => der(0x82, Buffer.from(name))), ...c.uris.map((uri) => der(0x86, Buffer.from(uri)))]
+const authorityExtensions = [
+  extension(keyUsage, true, bits(Buffer.from([0b0000_0110]), 1)), // keyCertSign, cRLSign
+  extension(basicConstraints, true, sequence(boolean(true))),
+]
+const leafExtensions = [
+  extension(keyUsage, true, bits(Buffer.from([0b1010_1000]), 3)), // digitalSignature, keyEncipherment, keyAgreement
+  extension('2.5.29.37', false, sequence(oid('1.3.6.1.5.5.7.3.1'), oid('1.3.6.1.5.5.7.3.2'))), // for servers and clients
+  extension(basicConstraints, true, sequence()),
+]
+
+/** Makes one X.509 v3 certificate, in DER. */
+export function createCertificate({ dnsNames = [], ...content }: CertificateContent): Buffer {
+  const { issuer = content } = content
+  const algorithm = issuer.key.asymmetricKeyType === 'rsa' ? sequence(oid('1.2.840.113549.1.1.11'), der(0x05)) : sequence(oid('1.2.840.10045.4.3.2'))
+  const names = [...dnsNames.map((name) => der(0x82, Buffer.from(name))), ...content.uris.map((uri) => der(0x86, Buffer.from(uri)))]
   const extensions = [
-    extension('2.5.29.15', true, keyUsageDer(c.keyUsage)),
-    ...(c.ca ? [] : [extension('2.5.29.37', false, sequence(oid('1.3.6.1.5.5.7.3.1'), oid('1.3.6.1.5.5.7.3.2')))]),
-    extension('2.5.29.19', true, c.ca ? sequence(boolean(true)) : sequence()),
-    extension('2.5.29.14', false, octets(keyIdentifier(c.publicKey))),
-    extension('2.5.29.35', false, sequence(der(0x80, keyIdentifier(createPublicKey(c.issuerKey))))),
+    ...(content.ca ? authorityExtensions : leafExtensions),
+    extension('2.5.29.14', false, octets(keyIdentifier(content.key))),
+    extension('2.5.29.35', false, sequence(der(0x80, keyIdentifier(issuer.key)))),
     // Without a subject the SAN is the only name there is, and must be critical (RFC 5280, 4.2.1.6).
-    ...(names.length > 0 ? [extension('2.5.29.17', c.subject.length === 0, sequence(...names))] : []),
+    ...(names.length > 0 ? [extension(subjectAltName, content.subject.length === 0, sequence(...names))] : []),
   ]
   const toBeSigned = sequence(
     der(0xa0, integer(Buffer.from([2]))),
-    integer(c.serial ?? randomSerial()),
+    integer(content.serial ?? randomSerial()),
     algorithm,
-    nameDer(c.issuer),
-    sequence(time(c.notBefore), time(c.notAfter)),
-    nameDer(c.subject),
-    c.publicKey.export({ type: 'spki', format: 'der' }),
+    nameDer(issuer.subject),
+    sequence(time(content.notBefore), time(content.notAfter)),
+    nameDer(content.subject),
+    publicDer(content.key),
     der(0xa3, sequence(...extensions)),
   )
-  return sequence(toBeSigned, algorithm, bits(sign(digest, toBeSigned, c.issuerKey)))
+  return sequence(toBeSigned, algorithm, bits(sign('sha256', toBeSigned, issuer.key)))
 }
 
 export type ReadCertificate = ReturnType<typeof readCertificate>
 
 /** What a verifier must know, also what node:crypto does not say: its `ca` is not the cA flag, its `keyUsage` the extended one. */
 export function readCertificate(raw: Buffer) {
-  const inside = (element: DerElement | undefined) => readDer(element?.content ?? Buffer.alloc(0))
-  const fields = inside(inside(readDer(raw)[0])[0])
-  const extensions = new Map<string | undefined, DerElement | undefined>()
-  for (const one of inside(inside(fields.find(({ tag }) => tag === 0xa3))[0])) {
-    const parts = inside(one)
-    extensions.set(parts[0]?.raw.toString('hex'), parts.at(-1))
+  const x509 = new X509Certificate(raw)
+  const elements = elementsOf(x509.raw)
+  // What is in the OCTET STRING behind the identifier; the last element of a certificate is none.
+  const valueOf = (id: string) => {
+    const at = elements.findIndex(({ tag, content }) => tag === 0x06 && content.equals(oid(id).subarray(2)))
+    return elementsOf(elements.slice(at).find(({ tag }) => tag === 0x04)?.content ?? Buffer.alloc(0))
   }
-  // Each value is an OCTET STRING with one element in it.
-  const valueOf = (id: string) => inside(extensions.get(oid(id).toString('hex')))[0]
-  const usageByte = valueOf('2.5.29.15')?.content[1] ?? 0
+  const usages = valueOf(keyUsage)[0]?.content[1] ?? 0
   return {
-    x509: new X509Certificate(raw),
-    version: fields[0]?.tag === 0xa0 ? (inside(fields[0])[0]?.content[0] ?? 0) + 1 : 1,
+    x509,
+    version: elements[2]?.tag === 0xa0 ? (elements[3]?.content[0] ?? 0) + 1 : 1,
     /** The cA flag of BasicConstraints. */
-    ca: inside(valueOf('2.5.29.19')).some(({ tag, content }) => tag === 0x01 && content[0] !== 0),
-    /** Empty also without the extension. */
-    keyUsage: new Set((Object.keys(keyUsageBits) as KeyUsage[]).filter((name) => (usageByte & (0x80 >> keyUsageBits[name])) !== 0)),
+    ca: valueOf(basicConstraints).some(({ tag, content }) => tag === 0x01 && content[0] !== 0),
+    digitalSignature: (usages & 0b1000_0000) !== 0,
+    keyCertSign: (usages & 0b0000_0100) !== 0,
     /** In the order of the certificate. */
-    uris: inside(valueOf('2.5.29.17'))
-      .filter(({ tag }) => tag === 0x86)
-      .map(({ content }) => content.toString()),
+    uris: valueOf(subjectAltName).flatMap(({ tag, content }) => (tag === 0x86 ? [content.toString()] : [])),
   }
 }

@@ -3,19 +3,18 @@
 /** One element: the tag, then the length in DER's shortest form, then the content. */
 export function der(tag: number, ...content: readonly Buffer[]): Buffer {
   const body = Buffer.concat(content)
-  if (body.length < 0x80) return Buffer.concat([Buffer.from([tag, body.length]), body])
-  const hex = body.length.toString(16)
-  const length = Buffer.from(hex.length % 2 === 0 ? hex : `0${hex}`, 'hex')
-  return Buffer.concat([Buffer.from([tag, 0x80 | length.length]), length, body])
+  const length = bytesOf(body.length.toString(16))
+  return Buffer.concat([Buffer.from(body.length < 0x80 ? [tag] : [tag, 0x80 | length.length]), length, body])
 }
+
+const bytesOf = (hex: string): Buffer => Buffer.from(hex.length % 2 === 0 ? hex : `0${hex}`, 'hex')
 
 export const sequence = (...content: readonly Buffer[]): Buffer => der(0x30, ...content)
 
 /** A positive INTEGER from its big-endian bytes. */
 export function integer(bytes: Buffer): Buffer {
-  const first = bytes.findIndex((byte) => byte !== 0)
-  const short = first === -1 ? Buffer.from([0]) : bytes.subarray(first)
-  return der(0x02, ...((short[0] ?? 0) >= 0x80 ? [Buffer.from([0])] : []), short)
+  const hex = bytes.toString('hex').replace(/^(00)+(?=.)/, '')
+  return der(0x02, bytesOf(hex < '8' ? hex : `00${hex}`))
 }
 
 export const boolean = (value: boolean): Buffer => der(0x01, Buffer.from([value ? 0xff : 0]))
@@ -27,12 +26,8 @@ export const bits = (content: Buffer, unused = 0): Buffer => der(0x03, Buffer.fr
 
 export function oid(dotted: string): Buffer {
   const [first = 0, second = 0, ...rest] = dotted.split('.').map(Number)
-  const bytes = [first * 40 + second, ...rest].flatMap((arc) => {
-    const groups = [arc & 0x7f]
-    for (let left = arc >>> 7; left > 0; left >>>= 7) groups.unshift((left & 0x7f) | 0x80)
-    return groups
-  })
-  return der(0x06, Buffer.from(bytes))
+  const base128 = (arc: number): number[] => (arc < 0x80 ? [arc] : [...base128(arc >>> 7).map((byte) => byte | 0x80), arc & 0x7f])
+  return der(0x06, Buffer.from([first * 40 + second, ...rest].flatMap(base128)))
 }
 
 export const printable = (text: string): Buffer => der(0x13, Buffer.from(text, 'ascii'))
@@ -43,21 +38,13 @@ export function time(milliseconds: number): Buffer {
   return digits < '2050' ? der(0x17, Buffer.from(digits.slice(2))) : der(0x18, Buffer.from(digits))
 }
 
-export type DerElement = ReturnType<typeof readDer>[number]
-
-/** Reads all the elements that lie one after another; throws on anything cut short. */
-export function readDer(bytes: Buffer) {
-  // `raw`: tag, length and content.
-  const elements: { tag: number; content: Buffer; raw: Buffer }[] = []
-  for (let at = 0; at < bytes.length; ) {
-    const [tag = 0, first = 0x80] = bytes.subarray(at)
-    const lengthBytes = first < 0x80 ? 0 : first & 0x7f
-    const start = at + 2 + lengthBytes
-    if (first === 0x80 || lengthBytes > 4 || start > bytes.length) throw new Error('DER: bad length')
-    const end = start + (lengthBytes === 0 ? first : bytes.readUIntBE(at + 2, lengthBytes))
-    if (end > bytes.length) throw new Error('DER: cut short')
-    elements.push({ tag, content: bytes.subarray(start, end), raw: bytes.subarray(at, end) })
-    at = end
-  }
-  return elements
+/** All elements, each before what is in it. For bytes that OpenSSL has accepted: it has looked at the lengths. */
+export function elementsOf(bytes: Buffer): { tag: number; content: Buffer }[] {
+  if (bytes.length === 0) return []
+  const [tag = 0, first = 0] = bytes
+  const start = first < 0x80 ? 2 : 2 + (first & 0x7f)
+  const end = start + (first < 0x80 ? first : bytes.readUIntBE(2, start - 2))
+  const content = bytes.subarray(start, end)
+  const constructed = (tag & 0x20) !== 0
+  return [{ tag, content }, ...(constructed ? elementsOf(content) : []), ...elementsOf(bytes.subarray(end))]
 }

@@ -1,7 +1,6 @@
 // A whole world for one laptop: an authority, an agent with one entry, and an AWS that trusts the authority.
 import { join } from 'node:path'
 import type { Clock } from '../core/clock.ts'
-import type { AgentOptions } from './agent.ts'
 import type { Authority } from './authority.ts'
 import { type AccountOptions, mintAt } from './aws-account.ts'
 
@@ -37,12 +36,12 @@ export const arns = {
 /** As below an upstream authority, so that a certificate chain is always on the way. */
 export const authorityOptions = (clock: Clock) => ({ trustDomain, intermediate: true, clock })
 
-export const agentOptions = ({ directory, clock, x509TtlSeconds, jwtTtlSeconds }: WorldOptions, authority: Authority): AgentOptions => ({
-  path: join(directory, 'agent.sock'),
+export type AgentOptions = ReturnType<typeof agentOptions>
+
+export const agentOptions = (options: WorldOptions, authority: Authority) => ({
+  ...options,
+  path: join(options.directory, 'agent.sock'),
   authority,
-  clock,
-  x509TtlSeconds,
-  jwtTtlSeconds,
   jwtIssuer: issuer,
   // With a common name in its certificate, or the daemon warns that the source identity changes with each serial.
   entry: { spiffeId, hint: 'web', dnsNames: ['web.dev.local'] },

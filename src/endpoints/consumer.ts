@@ -2,8 +2,8 @@
 import type { Source } from '../core/source.ts'
 import { usable } from '../credentials/store.ts'
 import type { IdentityState, IdentityToken } from '../identity/sources.ts'
-import { document, type ProfileView, pick } from './documents.ts'
-import { cleanPath, guardCredentials, json, jsonError, jsonText, text } from './guard.ts'
+import { containerDocument, type ProfileView, pick, processDocument } from './documents.ts'
+import { cleanPath, guardCredentials, json, jsonError, retryAfter, text } from './guard.ts'
 import type { Answer, Handler, Request } from './server.ts'
 import { type Teller, type Told, telling } from './told.ts'
 
@@ -25,13 +25,13 @@ export function createConsumerHandler(options: ConsumerSocketOptions): Handler {
   function unavailable({ name: profile, state }: ProfileView): Answer {
     const { failure } = state.current
     const why = failure === undefined ? ' yet; svidecar status says what it waits for' : `: ${failure.message}`
-    return jsonError(503, 'CredentialsUnavailable', `profile ${profile} has no credentials${why}`, { 'retry-after': '1' })
+    return jsonError(503, 'CredentialsUnavailable', `profile ${profile} has no credentials${why}`, retryAfter)
   }
 
   /** What there is of each profile; undefined while it has no credentials. */
   const ofProfile = new Map<string, (profile: ProfileView) => Answer | undefined>([
-    ['credentials', (profile) => jsonOf(document(profile, 'container', clock))],
-    ['credential-process', (profile) => jsonOf(document(profile, 'process', clock))],
+    ['credentials', (profile) => containerDocument(profile, clock)],
+    ['credential-process', (profile) => processDocument(profile, clock)],
     ['environment', (profile) => json(200, options.environment(profile))],
     ['ready', (profile) => usable(profile.state.current, clock.boot()) && json(200, { ready: true })],
   ])
@@ -43,12 +43,12 @@ export function createConsumerHandler(options: ConsumerSocketOptions): Handler {
       return jsonError(403, 'Forbidden', `consumer ${name} may have tokens for ${[...options.audiences.keys()].join(', ') || 'no audience'}`)
     const state = source.current
     if (state.status !== 'ready' || state.value.expiresAt <= clock.now())
-      return jsonError(503, 'TokenUnavailable', `no JWT-SVID for ${audience} now`, { 'retry-after': '1' })
+      return jsonError(503, 'TokenUnavailable', `no JWT-SVID for ${audience} now`, retryAfter)
     return text(200, state.value.compact.reveal())
   }
 
   function answer(request: Request): Told {
-    const refused = guardCredentials(request, undefined)
+    const refused = guardCredentials(request)
     if (refused !== undefined) return jsonError(refused.status, 'Refused', refused.reason)
     if (request.method !== 'GET') return jsonError(405, 'MethodNotAllowed', 'use GET', { allow: 'GET' })
     const [, version, what, asked, ...more] = (cleanPath(request.path) ?? '').split('/')
@@ -66,5 +66,3 @@ export function createConsumerHandler(options: ConsumerSocketOptions): Handler {
 
   return telling('consumer', options, (request) => ({ ...answer(request), consumer: name }))
 }
-
-const jsonOf = (body: Buffer | undefined): Answer | undefined => body && jsonText(200, body)

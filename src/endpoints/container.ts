@@ -1,22 +1,22 @@
 // The ECS/EKS container credentials endpoint: a consumer's token opens that consumer's profiles.
 import { timingSafeEqual } from 'node:crypto'
 import type { Clock } from '../core/clock.ts'
-import { document, type ProfileView, pick } from './documents.ts'
-import { cleanPath, guardCredentials, type HostRule, jsonError, jsonText } from './guard.ts'
+import { containerDocument, type ProfileView, pick } from './documents.ts'
+import { cleanPath, guardCredentials, type HostRule, jsonError, retryAfter } from './guard.ts'
 import type { Handler, Request } from './server.ts'
 import { type Teller, type Told, telling } from './told.ts'
 
-export interface ConsumerView {
+interface ConsumerView {
   readonly name: string
   readonly token: Buffer
   readonly profiles: readonly ProfileView[]
 }
 
-export interface ContainerOptions extends Teller {
+interface ContainerOptions extends Teller {
   readonly hosts: HostRule
   readonly consumers: readonly ConsumerView[]
-  /** Of the whole daemon: to tell another's profile from one that does not exist. */
-  readonly profiles: ReadonlyMap<string, ProfileView>
+  /** Names of the whole daemon: to tell another's profile from one that does not exist. */
+  readonly profiles: ReadonlySet<string>
 }
 
 const base = '/v1/credentials'
@@ -43,15 +43,15 @@ export function createContainerHandler(options: ContainerOptions): Handler {
   }
 
   function credentials(profile: ProfileView): Told {
-    const body = document(profile, 'container', clock)
-    if (body !== undefined) return jsonText(200, body)
+    const found = containerDocument(profile, clock)
+    if (found !== undefined) return found
     const code = profile.state.current.failure?.code ?? 'not_ready'
     const message = `no credentials for profile ${profile.name} now (${code}); the log and the status page of svidecar say why`
-    return jsonError(503, 'CredentialsUnavailable', message, { 'retry-after': '1' })
+    return jsonError(503, 'CredentialsUnavailable', message, retryAfter)
   }
 
   function unauthenticated(header: string | undefined): Told {
-    if (tooManyFailures()) return jsonError(429, 'TooManyRequests', 'too many requests without a valid token', { 'retry-after': '1' })
+    if (tooManyFailures()) return jsonError(429, 'TooManyRequests', 'too many requests without a valid token', retryAfter)
     const reason =
       header === undefined
         ? 'no Authorization header: the token file is unreadable or ends in a newline, or the SDK is too old for it (the JavaScript SDK also asks so after a 503)'
@@ -70,13 +70,9 @@ export function createContainerHandler(options: ContainerOptions): Handler {
 }
 
 /** Compares with every consumer's token in constant time; only the length, which is no secret, shortens it. */
-function find(consumers: readonly ConsumerView[], header: string | undefined): ConsumerView | undefined {
-  const given = Buffer.from(header ?? '')
-  let found: ConsumerView | undefined
-  for (const consumer of consumers) {
-    if (consumer.token.length === given.length && timingSafeEqual(consumer.token, given)) found = consumer
-  }
-  return found
+function find(consumers: readonly ConsumerView[], header = ''): ConsumerView | undefined {
+  const given = Buffer.from(header)
+  return consumers.filter(({ token }) => token.length === given.length && timingSafeEqual(token, given)).at(-1)
 }
 
 function createFailureLimit(clock: Clock): () => boolean {

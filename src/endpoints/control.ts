@@ -26,7 +26,7 @@ export function createControlHandler(status: () => StatusReport, commands: Comma
     return json(200, { profiles: results.map(({ profile, ok, failure }) => ({ profile, ok, ...told(failure) })) })
   }
   return async (request) => {
-    const refused = guardCredentials(request, undefined)
+    const refused = guardCredentials(request)
     if (refused !== undefined) return wrong(refused.status, refused.reason)
     const [, action, argument, ...more] = (cleanPath(request.path) ?? '').split('/')
     if (more.length > 0 || (argument !== undefined && action !== 'refresh')) return wrong(404, 'no such command')

@@ -3,6 +3,8 @@ import { type Credentials, isoSeconds } from '../aws/credentials.ts'
 import type { Clock } from '../core/clock.ts'
 import type { Source } from '../core/source.ts'
 import { type CredentialState, usable } from '../credentials/store.ts'
+import { jsonText } from './guard.ts'
+import type { Answer } from './server.ts'
 
 /** One profile as endpoints see it: what it is called, and the state that they show and cannot change. */
 export interface ProfileView {
@@ -17,8 +19,6 @@ export interface ProfileView {
 export const pick = (profiles: readonly ProfileView[], asked: string | undefined): ProfileView | undefined =>
   asked === undefined ? (profiles.length === 1 ? profiles[0] : undefined) : profiles.find(({ name }) => name === asked)
 
-type Form = 'container' | 'imds' | 'process'
-
 // The superset that all traced clients accept: .NET demands Code on the container route, Rust a Z and whole seconds.
 const fields = (credentials: Credentials) => ({
   Code: 'Success',
@@ -31,22 +31,21 @@ const fields = (credentials: Credentials) => ({
   AccountId: credentials.accountId,
 })
 
-const render: Readonly<Record<Form, (credentials: Credentials) => string>> = {
-  imds: (credentials) => JSON.stringify(fields(credentials)),
-  container: (credentials) => JSON.stringify({ ...fields(credentials), RoleArn: credentials.roleArn }),
-  process(credentials) {
-    const { AccessKeyId, SecretAccessKey, Token, Expiration, AccountId } = fields(credentials)
-    return JSON.stringify({ Version: 1, AccessKeyId, SecretAccessKey, SessionToken: Token, Expiration, AccountId })
-  },
+/** The answer with a profile's credentials at this instant, or undefined when there is nothing to give out. */
+function document(render: (credentials: Credentials) => object) {
+  const rendered = new WeakMap<Credentials, Answer>()
+  return ({ state }: ProfileView, clock: Clock): Answer | undefined => {
+    const credentials = usable(state.current, clock.boot())
+    if (credentials === undefined) return undefined
+    const answer = rendered.get(credentials) ?? jsonText(200, Buffer.from(JSON.stringify(render(credentials))))
+    rendered.set(credentials, answer)
+    return answer
+  }
 }
 
-const rendered = new WeakMap<Credentials, Partial<Record<Form, Buffer>>>()
-
-/** The document of a profile at this instant, or undefined when there is nothing to give out. */
-export function document(profile: ProfileView, form: Form, clock: Clock): Buffer | undefined {
-  const credentials = usable(profile.state.current, clock.boot())
-  if (credentials === undefined) return undefined
-  let forms = rendered.get(credentials)
-  if (forms === undefined) rendered.set(credentials, (forms = {}))
-  return (forms[form] ??= Buffer.from(render[form](credentials)))
-}
+export const imdsDocument = document(fields)
+export const containerDocument = document((credentials) => ({ ...fields(credentials), RoleArn: credentials.roleArn }))
+export const processDocument = document((credentials) => {
+  const { AccessKeyId, SecretAccessKey, Token, Expiration, AccountId } = fields(credentials)
+  return { Version: 1, AccessKeyId, SecretAccessKey, SessionToken: Token, Expiration, AccountId }
+})

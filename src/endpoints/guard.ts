@@ -2,26 +2,21 @@
 import { isIP } from 'node:net'
 import type { Answer, Request } from './server.ts'
 
-export interface HostRule {
-  /** Exact names and literals, lower case, without port. */
-  readonly names: ReadonlySet<string>
-  /** Any IP literal will do: probes and Prometheus come with the pod's address. */
-  readonly anyAddress: boolean
-}
-
-/** The Host rule of a listener bound to `host`: that literal, localhost and the configured names. */
-export const hostRule = (host: string, names: readonly string[], anyAddress = false): HostRule => ({
-  names: new Set([host, 'localhost', ...names].map((name) => name.toLowerCase())),
-  anyAddress,
-})
+/** Whether a Host header means this listener. */
+export type HostRule = (header: string | undefined) => boolean
 
 const hostPattern = /^(?:\[([0-9a-f:.]+)\]|([^:[\]/@\s]+))(?::\d{1,5})?$/
 
-function hostAllowed(header: string | undefined, rule: HostRule): boolean {
-  const match = hostPattern.exec((header ?? '').toLowerCase())
-  const host = match?.[1] ?? match?.[2]
-  if (host === undefined) return false
-  return rule.names.has(host) || (rule.anyAddress && isIP(host) !== 0)
+/**
+ * The rule of a listener bound to `host`: that literal, localhost and the configured names, in any case, with or without a port.
+ * `anyAddress`: any IP literal will do, since probes and Prometheus come with the pod's address.
+ */
+export function hostRule(host: string, names: readonly string[], anyAddress = false): HostRule {
+  const known = new Set([host, 'localhost', ...names].map((name) => name.toLowerCase()))
+  return (header = '') => {
+    const [, address, name = address] = hostPattern.exec(header.toLowerCase()) ?? []
+    return name !== undefined && (known.has(name) || (anyAddress && isIP(name) !== 0))
+  }
 }
 
 const forwarding = ['x-forwarded-for', 'forwarded', 'via', 'x-real-ip'] as const
@@ -31,9 +26,9 @@ type Refusal = { readonly status: number; readonly reason: string }
 const wrongHost: Refusal = { status: 403, reason: 'the Host header is not one of this listener' }
 const withBody: Refusal = { status: 413, reason: 'the request has a body' }
 
-/** Rules of every listener that gives credentials, on all routes. undefined: the request may pass. */
-export function guardCredentials({ headers, hasBody, method }: Request, rule: HostRule | undefined): Refusal | undefined {
-  if (rule !== undefined && !hostAllowed(headers.host, rule)) return wrongHost
+/** Rules of every listener that gives credentials, on all routes; a socket has no Host rule. undefined: the request may pass. */
+export function guardCredentials({ headers, hasBody, method }: Request, rule?: HostRule): Refusal | undefined {
+  if (rule?.(headers.host) === false) return wrongHost
   if (headers.origin !== undefined || (headers['sec-fetch-site'] ?? 'none') !== 'none') return { status: 403, reason: 'a browser page asks' }
   if (forwarding.some((name) => headers[name] !== undefined)) return { status: 403, reason: 'the request came through a proxy' }
   if (hasBody) return withBody
@@ -42,7 +37,7 @@ export function guardCredentials({ headers, hasBody, method }: Request, rule: Ho
 
 /** Rules of listeners that give no secret: Host, and pages of other sites. */
 export function guardPublic({ headers, hasBody }: Request, rule: HostRule): Refusal | undefined {
-  if (!hostAllowed(headers.host, rule)) return wrongHost
+  if (!rule(headers.host)) return wrongHost
   const own = `http://${headers.host}`
   const { origin = own, 'sec-fetch-site': site = 'none' } = headers
   if (origin !== own || (site !== 'none' && site !== 'same-origin')) return { status: 403, reason: 'a page of another site asks' }
@@ -59,6 +54,9 @@ export function cleanPath(path: string): string | undefined {
   if (clean.split('/').some((segment) => segment === '.' || segment === '..')) return undefined
   return clean.length > 1 && clean.endsWith('/') ? clean.slice(0, -1) : clean
 }
+
+/** The header of whatever is not there yet. */
+export const retryAfter = { 'retry-after': '1' }
 
 /** An empty answer, as IMDS gives it: some SDKs take any text of an error for a role's name. */
 export const empty = (status: number, headers: Record<string, string> = {}): Answer => ({ status, headers })

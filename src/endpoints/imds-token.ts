@@ -2,30 +2,25 @@
 import { createHmac, timingSafeEqual } from 'node:crypto'
 import type { Clock } from '../core/clock.ts'
 
-export interface ImdsTokens {
-  /** A new token for 1 to 21600 seconds. */
-  issue(ttlSeconds: number): string
-  /** Seconds that the token still has, undefined when it is not valid on this listener. */
-  remainingSeconds(token: string): number | undefined
-}
-
 const expiryBytes = 8
 export const longestTtlSeconds = 21_600
 const tokenPattern = /^[A-Za-z0-9_-]{54}$/
 const cached = 256
 
 /** Tokens of one listener. Times are of the boot clock, which neither jumps nor starts again with the daemon. */
-export function createImdsTokens(key: Buffer, listener: string, clock: Clock): ImdsTokens {
+export function createImdsTokens(key: Buffer, listener: string, clock: Clock) {
   const seal = (expiry: Buffer) => createHmac('sha256', key).update(listener).update('\0').update(expiry).digest()
   // An HMAC costs more than the answer it opens. Only tokens of ours get in, and the oldest leaves.
   const verified = new Map<string, number>()
   return {
-    issue(ttlSeconds) {
+    /** A new token for 1 to 21600 seconds. */
+    issue(ttlSeconds: number): string {
       const expiry = Buffer.alloc(expiryBytes)
       expiry.writeBigUInt64BE(BigInt(Math.floor(clock.boot()) + ttlSeconds * 1_000))
       return Buffer.concat([expiry, seal(expiry)]).toString('base64url')
     },
-    remainingSeconds(token) {
+    /** Seconds that the token still has, undefined when it is not valid on this listener. */
+    remainingSeconds(token: string): number | undefined {
       let expiresAt = verified.get(token)
       if (expiresAt === undefined) {
         if (!tokenPattern.test(token)) return undefined

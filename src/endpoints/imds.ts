@@ -2,17 +2,17 @@
 import { isoSeconds } from '../aws/credentials.ts'
 import { nextWithin } from '../core/source.ts'
 import { usable } from '../credentials/store.ts'
-import { document, type ProfileView } from './documents.ts'
-import { cleanPath, empty, guardCredentials, type HostRule, jsonText, text } from './guard.ts'
-import { type ImdsTokens, longestTtlSeconds } from './imds-token.ts'
+import { imdsDocument, type ProfileView } from './documents.ts'
+import { cleanPath, empty, guardCredentials, type HostRule, jsonText, retryAfter, text } from './guard.ts'
+import { type createImdsTokens, longestTtlSeconds } from './imds-token.ts'
 import type { Answer, Handler, Request } from './server.ts'
 import { type Teller, telling } from './told.ts'
 
-export interface ImdsOptions extends Teller {
+interface ImdsOptions extends Teller {
   readonly hosts: HostRule
   readonly profile: ProfileView
   readonly availabilityZone: string | undefined
-  readonly tokens: ImdsTokens
+  readonly tokens: ReturnType<typeof createImdsTokens>
   readonly signal: AbortSignal
 }
 
@@ -36,18 +36,18 @@ export function createImdsHandler(options: ImdsOptions): Handler {
 
   async function credentials(): Promise<Answer> {
     for (const end = clock.boot() + holdMs; ; ) {
-      const body = document(profile, 'imds', clock)
-      if (body !== undefined) return jsonText(200, body)
+      const found = imdsDocument(profile, clock)
+      if (found !== undefined) return found
       const { current } = profile.state
       const left = end - clock.boot()
-      if (left <= 0 || current.status !== 'empty' || options.signal.aborted) return empty(503, { 'retry-after': '1' })
+      if (left <= 0 || current.status !== 'empty' || options.signal.aborted) return empty(503, retryAfter)
       await nextWithin(profile.state, current, left, clock, options.signal).catch(() => {})
     }
   }
 
   function info(): Answer {
     const held = usable(profile.state.current, clock.boot())
-    if (held === undefined) return empty(503, { 'retry-after': '1' })
+    if (held === undefined) return empty(503, retryAfter)
     const document = {
       Code: 'Success',
       LastUpdated: isoSeconds(held.issuedAt),

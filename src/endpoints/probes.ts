@@ -1,9 +1,21 @@
-// Probes and metrics, for kubelets and Prometheus: no secret, and no detail that a stranger could use.
-import type { HealthReport } from '../core/health.ts'
+// The listeners that give no secret: probes and metrics, without a detail that a stranger could use, and the status page for operators.
+import type { HealthReport, StatusReport } from '../core/health.ts'
 import { cleanPath, empty, guardPublic, type HostRule, json, text } from './guard.ts'
 import type { Answer, Handler } from './server.ts'
 
-export interface ProbeOptions {
+type Routes = Readonly<Record<string, () => Answer | Promise<Answer>>>
+
+/** Answers these methods on these paths; `hint` is for whoever asks for another path. */
+const routed =
+  (hosts: HostRule, methods: readonly string[], routes: Routes, hint: string): Handler =>
+  (request) => {
+    const refused = guardPublic(request, hosts)
+    if (refused !== undefined) return empty(refused.status)
+    if (!methods.includes(request.method)) return empty(405, { allow: methods.join(', ') })
+    return routes[cleanPath(request.path) ?? '']?.() ?? text(404, `there ${hint}\n`)
+  }
+
+interface ProbeOptions {
   readonly hosts: HostRule
   readonly health: () => HealthReport
   readonly metrics: () => Promise<{ contentType: string; body: string }>
@@ -14,28 +26,22 @@ export interface ProbeOptions {
  * good credentials. /startupz: every required profile has had credentials once. /readyz: they are valid now.
  */
 export function createProbesHandler({ hosts, health, metrics }: ProbeOptions): Handler {
-  const verdict = (good: boolean, report: HealthReport): Answer => json(good ? 200 : 503, { ok: good, missing: report.missing })
-  return async (request) => {
-    const refused = guardPublic(request, hosts)
-    if (refused !== undefined) return empty(refused.status)
-    if (request.method !== 'GET' && request.method !== 'HEAD') return empty(405, { allow: 'GET, HEAD' })
-    switch (cleanPath(request.path)) {
-      case '/livez':
-        return text(200, 'ok\n')
-      case '/startupz': {
-        const report = health()
-        return verdict(report.started, report)
-      }
-      case '/readyz': {
-        const report = health()
-        return verdict(report.ready, report)
-      }
-      case '/metrics': {
-        const { contentType, body } = await metrics()
-        return { status: 200, headers: { 'content-type': contentType }, body }
-      }
-      default:
-        return text(404, 'there are /livez, /startupz, /readyz and /metrics\n')
-    }
+  const verdict = (what: 'started' | 'ready') => (): Answer => {
+    const { [what]: ok, missing } = health()
+    return json(ok ? 200 : 503, { ok, missing })
   }
+  const routes: Routes = {
+    '/livez': () => text(200, 'ok\n'),
+    '/startupz': verdict('started'),
+    '/readyz': verdict('ready'),
+    async '/metrics'() {
+      const { contentType, body } = await metrics()
+      return { status: 200, headers: { 'content-type': contentType }, body }
+    },
+  }
+  return routed(hosts, ['GET', 'HEAD'], routes, 'are /livez, /startupz, /readyz and /metrics')
 }
+
+/** GET /status: what is wrong, since when, what to do, as JSON. On loopback or the control socket, never on the metrics listener. */
+export const createStatusHandler = (hosts: HostRule, status: () => StatusReport): Handler =>
+  routed(hosts, ['GET'], { '/status': () => json(200, status()) }, 'is /status')

@@ -1,4 +1,5 @@
 // The only file that knows fastify: opens a listener, keeps its limits, hands each request to a plain function, drains.
+import { once } from 'node:events'
 import { chmod, chown, lstat, unlink } from 'node:fs/promises'
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http'
 import { connect } from 'node:net'
@@ -28,15 +29,7 @@ export type ListenAt =
   | { readonly kind: 'tcp'; readonly host: string; readonly port: number; readonly loopbackOnly: boolean }
   | { readonly kind: 'unix'; readonly path: string; readonly mode: number; readonly uid?: number | undefined; readonly gid?: number | undefined }
 
-export interface OpenListener {
-  /** "127.0.0.1:9912", with the real port, or the socket's path. */
-  readonly address: string
-  readonly port: number
-  /** A reload gives a listener that stays another handler, and a socket other rights. */
-  change(handler: Handler, at: ListenAt): Promise<void>
-  /** Finishes the answers in flight and closes. */
-  stop(): Promise<void>
-}
+export type OpenListener = Awaited<ReturnType<typeof listen>>
 
 const maxConnections = 2_048
 // Node closes idle connections after 5 s by default, which races with the pools of SDKs.
@@ -47,14 +40,22 @@ const drainMs = 250
 /** True for 127.0.0.0/8, ::1 and the mapped form of the former. */
 export const isLoopback = (address: string): boolean => /^(::ffff:)?127\.\d+\.\d+\.\d+$/.test(address) || address === '::1'
 
-/** Opens a listener. Throws listen_failed with the address and what to do. `clock` bounds the end of it. */
-export async function listen(name: string, at: ListenAt, first: Handler, clock: Clock = systemClock): Promise<OpenListener> {
+/**
+ * Opens a listener. Throws listen_failed with the address and what to do. `clock` bounds the end of it. A handler that throws is
+ * a defect, which `defect` hears of: no text of it may reach whoever asked.
+ */
+export async function listen(name: string, at: ListenAt, first: Handler, clock: Clock = systemClock, defect: (error: unknown) => void = () => {}) {
   let handler = first
   let closing = false
-  const app = createApp(
-    (request) => handler(request),
-    () => closing,
-  )
+  const attempt = async (request: Request): Promise<Answer> => {
+    try {
+      return await handler(request)
+    } catch (error) {
+      defect(error)
+      return { status: 500 }
+    }
+  }
+  const app = createApp(attempt, () => closing)
   const { server } = app
   server.maxConnections = maxConnections
   if (at.kind === 'tcp' && at.loopbackOnly) {
@@ -79,13 +80,16 @@ export async function listen(name: string, at: ListenAt, first: Handler, clock: 
   const bound = server.address()
   const port = typeof bound === 'object' && bound !== null ? bound.port : 0
   return {
+    /** "127.0.0.1:9912", with the real port, or the socket's path. */
     address: at.kind === 'unix' ? at.path : `${at.host.includes(':') ? `[${at.host}]` : at.host}:${port}`,
     port,
-    async change(next, rights) {
+    /** A reload gives a listener that stays another handler, and a socket other rights. */
+    async change(next: Handler, rights: ListenAt): Promise<void> {
       handler = next
       if (rights.kind === 'unix') await setRights(rights)
     },
-    async stop() {
+    /** Finishes the answers in flight and closes. */
+    async stop(): Promise<void> {
       closing = true
       const drained = new AbortController()
       const closed = app.close().finally(() => drained.abort())
@@ -125,22 +129,13 @@ function createApp(handle: Handler, closing: () => boolean): FastifyInstance {
   // Answered in the first hook of all: bodies and their types are refused, never parsed.
   app.addHook('onRequest', async (incoming, reply) => {
     const request = toRequest(incoming.raw, incoming.originalUrl)
-    const answer = typeof request === 'number' ? { status: request } : await attempt(handle, request)
+    const answer = typeof request === 'number' ? { status: request } : await handle(request)
     const { status, headers, body = '' }: Answer = answer
     const last = typeof request === 'number' || request.hasBody || closing() ? { connection: 'close' } : {}
     void reply.code(status).headers({ 'cache-control': 'no-store', 'content-length': String(Buffer.byteLength(body)), ...last, ...headers })
     return reply.send(body)
   })
   return app
-}
-
-/** A handler that throws is a defect: no text of it may reach whoever asked. */
-async function attempt(handle: Handler, request: Request): Promise<Answer> {
-  try {
-    return await handle(request)
-  } catch {
-    return { status: 500 }
-  }
 }
 
 /** What handlers see of a request, or the status of one that is none. */
@@ -158,15 +153,10 @@ async function removeStale(path: string): Promise<void> {
   const found = await lstat(path).catch(() => undefined)
   if (found === undefined) return
   if (!found.isSocket()) throw new Error('there is a file of that name that is not a socket')
-  const alive = await new Promise<boolean>((resolve) => {
-    const socket = connect(path)
-    socket.once('connect', () => {
-      socket.destroy()
-      resolve(true)
-    })
-    // Only these two say that nobody is there: a full queue (EAGAIN) is somebody who is busy.
-    socket.once('error', (error) => resolve(!['ENOENT', 'ECONNREFUSED'].includes(systemCode(error) ?? '')))
-  })
-  if (alive) throw Object.assign(new Error('in use'), { code: 'EADDRINUSE' })
+  const socket = connect(path)
+  const problem = await once(socket, 'connect').then(() => undefined, systemCode)
+  socket.destroy()
+  // Only these two say that nobody is there: a full queue (EAGAIN) is somebody who is busy.
+  if (problem !== 'ENOENT' && problem !== 'ECONNREFUSED') throw Object.assign(new Error('in use'), { code: 'EADDRINUSE' })
   await unlink(path)
 }

@@ -1,8 +1,7 @@
 // An exchange turns an identity into AWS credentials. It is a function; whether to try again is written on what it throws.
 import type { Arn } from '../aws/arn.ts'
 import type { Credentials } from '../aws/credentials.ts'
-import type { Clock } from '../core/clock.ts'
-import type { Emit, ProfileFacts } from '../core/events.ts'
+import type { ProfileFacts, World } from '../core/events.ts'
 import type { Call, Reply } from '../core/https.ts'
 
 /** Waits for its identity as long as it takes, then makes one attempt. Throws a Failure, or the signal's reason. */
@@ -11,11 +10,9 @@ export type Exchange = (signal: AbortSignal) => Promise<Credentials>
 /** Resolves when one more call may go out. Awaited once the identity is there: the attempt begins after it. */
 export type Permit = (signal: AbortSignal) => Promise<void>
 
-export interface ExchangeContext {
+export interface ExchangeContext extends Pick<World, 'clock' | 'emit'> {
   readonly profile: string
-  readonly clock: Clock
   readonly permit: Permit
-  readonly emit: Emit
   readonly call: (call: Call, signal: AbortSignal) => Promise<Reply>
 }
 

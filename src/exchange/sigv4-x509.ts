@@ -5,14 +5,6 @@ import { isoSeconds } from '../aws/credentials.ts'
 import type { X509Svid } from '../spiffe/x509-svid.ts'
 import { signingKey } from './lint.ts'
 
-export interface UnsignedRequest {
-  readonly url: URL
-  readonly body: string
-  readonly region: string
-  /** AWS's time, wall clock in milliseconds. */
-  readonly time: number
-}
-
 const sha256 = (text: string): string => createHash('sha256').update(text).digest('hex')
 
 /** RFC 3986, upper-case hex, with the five characters that encodeURIComponent leaves. */
@@ -27,9 +19,9 @@ const canonicalQuery = (url: URL): string =>
 /**
  * Headers of a signed request: certificate, chain without the leaf, date and Authorization. The algorithm follows
  * the leaf's key, not its issuer's; the serial is decimal; ECDSA signatures are DER. The key signs the string
- * itself: there is no derived signing key. The caller has linted the SVID.
+ * itself: there is no derived signing key. `time` is AWS's, wall clock in milliseconds. The caller has linted the SVID.
  */
-export function signX509(svid: X509Svid, { url, body, region, time }: UnsignedRequest): Record<string, string> {
+export function signX509(svid: X509Svid, { url, body, region, time }: { url: URL; body: string; region: string; time: number }): Record<string, string> {
   const date = isoSeconds(time).replaceAll(/[-:]/g, '')
   const scope = `${date.slice(0, 8)}/${region}/rolesanywhere/aws4_request`
   const chain = svid.intermediates.map((certificate) => certificate.raw.toString('base64')).join(',')

@@ -1,4 +1,5 @@
 // STS AssumeRoleWithWebIdentity: a JWT-SVID, fetched for this one exchange, becomes AWS credentials.
+import { createHash } from 'node:crypto'
 import { Readable } from 'node:stream'
 import { acceptCredentials } from '../aws/credentials.ts'
 import { refusalFailure } from '../aws/faults.ts'
@@ -7,7 +8,6 @@ import type { Reply } from '../core/https.ts'
 import type { IdentityToken, JwtSource } from '../identity/sources.ts'
 import { createServerClock, type Exchange, type ExchangeContext, type ExchangeOptions } from './exchange.ts'
 import { lintToken } from './lint.ts'
-import { sessionName } from './session-name.ts'
 
 /** The session name is made from the SPIFFE ID when not configured. */
 export interface WebIdentityOptions extends ExchangeOptions {
@@ -107,4 +107,21 @@ function explain(error: unknown, reply: Reply | undefined, skewSeconds: number |
   const code = (/<Code>([^<]+)<\/Code>/.exec(reply.body.toString('utf8'))?.[1] ?? named).replace(/Exception$/, '')
   // Nothing is signed here: the token's times are its issuer's.
   return refusalFailure('STS', reply, { code, message: errorText(error) }, { seconds: skewSeconds, corrected: true }, facts)
+}
+
+const longestName = 64
+
+/**
+ * The session name that CloudTrail will show, made from a SPIFFE ID. RoleSessionName is 2 to 64 of [\w+=,.@-] (STS API). A SPIFFE ID has slashes and colons and may be long: take
+ * trust domain and path with dots for slashes, keep the end, which tells workloads apart, and let eight hex
+ * digits of its hash keep cut names distinct.
+ */
+export function sessionName(spiffeId: string): string {
+  const readable = spiffeId
+    .replace(/^spiffe:\/\//, '')
+    .replaceAll('/', '.')
+    .replaceAll(/[^\w+=,.@-]/g, '-')
+  if (readable.length >= 2 && readable.length <= longestName) return readable
+  const hash = createHash('sha256').update(spiffeId).digest('hex').slice(0, 8)
+  return `${readable.slice(-(longestName - 9))}-${hash}`
 }

@@ -6,6 +6,8 @@ import type { SpiffeId } from '../spiffe/spiffe-id.ts'
 export interface Wanted {
   readonly spiffeId?: SpiffeId | undefined
   readonly hint?: string | undefined
+  /** Follow whichever identity comes first, as spiffe-helper does, instead of staying with the first one. */
+  readonly followFirst?: boolean | undefined
 }
 
 type Offered = Pick<JwtSvidMessage, 'spiffe_id' | 'hint'>
@@ -22,7 +24,7 @@ const list = (offered: readonly Offered[]): string => {
  * agent's first SPIFFE ID is taken once: SPIRE orders by registration entry ID, so a new entry may come first
  * at any time, and nobody wants to become somebody else by that. Of equal hints the first counts (Workload API 5.2.1).
  */
-export function createChoice({ spiffeId, hint }: Wanted, warn: (code: string, message: string) => void) {
+export function createChoice({ spiffeId, hint, followFirst }: Wanted, warn: (code: string, message: string) => void) {
   let chosen: string | undefined
   const told = new Set<string>()
   const ours = () => spiffeId ?? (hint === undefined ? chosen : undefined)
@@ -40,6 +42,7 @@ export function createChoice({ spiffeId, hint }: Wanted, warn: (code: string, me
         const asked = wish || (chosen === undefined ? 'any identity' : `the identity ${chosen} chosen at first`)
         throw failure('identity_missing', `the agent does not offer ${asked}; it offers ${offered.length === 0 ? 'none' : list(offered)}`)
       }
+      if (followFirst) return found
       const [first = '', ...others] = new Set(offered.map((one) => one.spiffe_id))
       if (wish === '' && chosen === undefined && others.length > 0) {
         warn(

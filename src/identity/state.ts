@@ -1,35 +1,21 @@
 // The life of one identity: waiting, ready, withdrawn. Who moves it: messages, failures, and time without a break in denials.
-import type { Clock } from '../core/clock.ts'
 import type { Failure } from '../core/errors.ts'
-import type { Emit, Stream } from '../core/events.ts'
+import type { Stream, World } from '../core/events.ts'
 import { createCell, type Source } from '../core/source.ts'
 import type { IdentityState } from './sources.ts'
 import type { WorkloadApi } from './workload-api/client.ts'
 
 /** What the sources of one identity have in common. */
-export interface SourceOptions {
+export interface SourceOptions extends World {
   readonly identity: string
   readonly api: WorkloadApi
-  readonly clock: Clock
-  readonly random: () => number
-  readonly emit: Emit
   /** Adds the remedy of this very process to "no identity issued". */
   readonly explain: (failure: Failure) => Failure
 }
 
 type CellOptions = Pick<SourceOptions, 'identity' | 'clock' | 'emit'>
 
-export interface IdentityCell<T> {
-  readonly source: Source<IdentityState<T>>
-  /** A good message came: `value` is what counts now, and `still` is what is wrong with it all the same. True if it is another value than before. */
-  ready(value: T, still?: Failure): boolean
-  /** Something is wrong. Good material stays; a denial that lasts withdraws it. */
-  failing(failure: Failure): void
-  /** A message cannot be used. */
-  rejected(failure: Failure): void
-  /** The material in hand may be used no more, by its own dates: back to waiting. */
-  ended(failure: Failure): void
-}
+export type IdentityCell<T> = ReturnType<typeof createIdentityCell<T>>
 
 // During a CA change an agent may deny for a moment what it signs again in the next one, so a denial only
 // counts when it has held for more than two of SPIRE's sync intervals.
@@ -46,15 +32,16 @@ const same = (a: Failure | undefined, b: Failure | undefined): boolean => a?.cod
  * Creates the state of one identity in one of its forms. `digest` is equal for equal values: SPIRE sends equal
  * content again and again, and with every change of another identity, and that must wake nobody.
  */
-export function createIdentityCell<T>({ identity, clock, emit }: CellOptions, stream: Stream, digest: (value: T) => string): IdentityCell<T> {
+export function createIdentityCell<T>({ identity, clock, emit }: CellOptions, stream: Stream, digest: (value: T) => string) {
   const cell = createCell<IdentityState<T>>({ status: 'waiting', since: clock.now() })
   let known: { readonly value: T; readonly digest: string } | undefined
   let deniedSince: number | undefined
   const set = (state: IdentityState<T>) => cell.set(Object.freeze(state))
 
-  const own: IdentityCell<T> = {
-    source: cell,
-    ready(value, still) {
+  const own = {
+    source: cell as Source<IdentityState<T>>,
+    /** A good message came: `value` is what counts now, and `still` is what is wrong with it all the same. True if it is another value than before. */
+    ready(value: T, still?: Failure): boolean {
       const { current } = cell
       const print = digest(value)
       const fresh = known?.digest !== print
@@ -67,7 +54,8 @@ export function createIdentityCell<T>({ identity, clock, emit }: CellOptions, st
       set({ status: 'ready', value: known.value, since, ...(still === undefined ? {} : { failure: still }) })
       return fresh
     },
-    failing(failure) {
+    /** Something is wrong. Good material stays; a denial that lasts withdraws it. */
+    failing(failure: Failure): void {
       const { current } = cell
       if (isOwn(failure)) {
         if (current.failure !== undefined && isDenial(current.failure)) return
@@ -81,11 +69,13 @@ export function createIdentityCell<T>({ identity, clock, emit }: CellOptions, st
       emit({ type: 'identity.failing', identity, stream, failure })
       set({ ...current, failure })
     },
-    rejected(failure) {
+    /** A message cannot be used. */
+    rejected(failure: Failure): void {
       emit({ type: 'identity.rejected', identity, stream, failure })
       own.failing(failure)
     },
-    ended(failure) {
+    /** The material in hand may be used no more, by its own dates: back to waiting. */
+    ended(failure: Failure): void {
       if (cell.current.status === 'withdrawn') return
       emit({ type: 'identity.failing', identity, stream, failure })
       set({ status: 'waiting', since: clock.now(), failure })

@@ -1,26 +1,12 @@
 // X.509-SVIDs: a leaf with its chain and key, checked as one. X509-SVID standard, sections 2 to 5.
-import { createPrivateKey, type KeyObject, type X509Certificate } from 'node:crypto'
+import { createPrivateKey } from 'node:crypto'
 import { errorText, failure } from '../core/errors.ts'
 import type { X509Facts } from '../core/events.ts'
 import { type CertificateFacts, readCertificate } from './der.ts'
 import { parseSpiffeId, pathOf, type SpiffeId } from './spiffe-id.ts'
 import { splitCertificates } from './x509-bundle.ts'
 
-export interface X509Svid {
-  readonly spiffeId: SpiffeId
-  readonly hint: string
-  readonly leaf: X509Certificate
-  readonly leafFacts: CertificateFacts
-  /** Issuer of the leaf first; the root is normally absent. */
-  readonly intermediates: readonly X509Certificate[]
-  /** A KeyObject prints no key. */
-  readonly privateKey: KeyObject
-  /** Decimal, as AWS writes it. */
-  readonly serial: string
-  /** Wall clock, milliseconds. */
-  readonly notBefore: number
-  readonly notAfter: number
-}
+export type X509Svid = ReturnType<typeof parseX509Svid>
 
 export interface X509SvidMessage {
   readonly spiffe_id: string
@@ -34,7 +20,7 @@ export interface X509SvidMessage {
  * intermediates by the standard, the key against the leaf, the field against the certificate. Expiry is not
  * checked: that is a matter of when it is used. Throws x509_svid_invalid.
  */
-export function parseX509Svid(message: X509SvidMessage): X509Svid {
+export function parseX509Svid(message: X509SvidMessage) {
   const what = `the X.509-SVID ${JSON.stringify(message.spiffe_id.slice(0, 300))}`
   const [leaf, ...intermediates] = splitCertificates(message.x509_svid, 'x509_svid_invalid', what)
   try {
@@ -49,15 +35,18 @@ export function parseX509Svid(message: X509SvidMessage): X509Svid {
     // From the text: of a date that no calendar has, Node's own validToDate is left-over memory.
     const [notBefore, notAfter] = [Date.parse(leaf.validFrom), Date.parse(leaf.validTo)]
     if (!(Number.isFinite(notBefore) && Number.isFinite(notAfter))) throw new Error('its dates are none that a calendar has')
-    const serial = BigInt(`0x${leaf.serialNumber}`).toString(10)
     return Object.freeze({
       spiffeId,
       hint: message.hint,
       leaf,
       leafFacts,
+      /** Issuer of the leaf first; the root is normally absent. */
       intermediates: Object.freeze(intermediates),
+      /** A KeyObject prints no key. */
       privateKey,
-      serial,
+      /** Decimal, as AWS writes it. */
+      serial: BigInt(`0x${leaf.serialNumber}`).toString(10),
+      /** Wall clock, milliseconds. */
       notBefore,
       notAfter,
     })

@@ -1,192 +1,170 @@
 // The state of everything: a fold over the events, from which probes, status page and systemd read.
 import type { Clock } from '../core/clock.ts'
 import type { Failure } from '../core/errors.ts'
-import type { Event, EventOf, Listener } from '../core/events.ts'
-import type { HealthReport, IdentityReport, Problem, ProfileReport, StatusReport } from '../core/health.ts'
+import type { Event, EventOf } from '../core/events.ts'
+import type { HealthReport, IdentityReport, OutputReport, ProfileReport, StatusReport } from '../core/health.ts'
 
-export interface Health {
-  readonly listener: Listener
-  readonly health: () => HealthReport
-  readonly status: () => StatusReport
-}
-
-interface Identity {
-  status: IdentityReport['status']
-  connected: boolean
-  facts: { spiffeId: string; serial?: string; notAfter?: number }
-}
-
-interface Profile {
-  required: boolean
-  identity: string
-  method: string
-  roleArn: string
-  held: { accessKeyId: string; expiresAt: number; deadline: number; refreshAt: number } | undefined
-  dropped: boolean
-  succeeded: number
-  failed: number
-}
+type Configured = EventOf<'config.loaded'>
 
 const iso = (ms: number): string => new Date(ms).toISOString()
 
+/** States by name. Each begins as `first`, when it is first spoken of: what is configured anew may be heard of before its configuration is. */
+function createStates<T extends object>(first: T) {
+  const states = new Map<string, T>()
+  const of = (name: string): T => states.get(name) ?? first
+  return {
+    of,
+    change: (name: string, news: Partial<T>) => states.set(name, { ...of(name), ...news }),
+    keep: (names: readonly string[]) => {
+      for (const name of states.keys()) if (!names.includes(name)) states.delete(name)
+    },
+  }
+}
+
 /** Creates the fold. Its reports compare with the clock when they are asked for, like every answer. */
-export function createHealth(clock: Clock): Health {
-  const identities = new Map<string, Identity>()
-  const profiles = new Map<string, Profile>()
+export function createHealth(clock: Clock) {
+  let configured: Pick<Configured, 'identities' | 'profiles' | 'outputs'> = { identities: [], profiles: [], outputs: [] }
+  const identities = createStates<Omit<IdentityReport, 'name'>>({ status: 'waiting', connected: false })
+  const profiles = createStates({ held: undefined as EventOf<'credentials.fresh'> | undefined, dropped: false, succeeded: 0, failed: 0 })
+  const outputs = createStates({ written: undefined as { expiresAt: number | undefined } | undefined, failure: undefined as Failure | undefined })
   const listeners = new Map<string, string>()
   const problems = new Map<string, { subject: string; failure: Failure; since: number }>()
   let version = ''
   let started = false
 
-  const identityOf = (name: string): Identity => {
-    let found = identities.get(name)
-    if (found === undefined) identities.set(name, (found = { status: 'waiting', connected: false, facts: { spiffeId: '' } }))
-    return found
-  }
-  const trouble = (key: string, subject: string, failure: Failure) => {
+  /** An identity may have a problem for each of its streams. */
+  const trouble = (subject: string, failure: Failure, stream = '') => {
+    const key = `${subject} ${stream}`
     const known = problems.get(key)
     problems.set(key, { subject, failure, since: known?.failure.code === failure.code ? known.since : clock.now() })
   }
+  const solved = (subject: string, stream = '') => problems.delete(`${subject} ${stream}`)
 
   const folds: { [T in Event['type']]?: (event: EventOf<T>) => void } = {
     'daemon.starting': (event) => {
       version = event.version
     },
     'config.loaded': (event) => {
-      problems.delete('configuration')
-      const wanted = new Set(event.profiles.map((profile) => profile.name))
-      for (const name of profiles.keys()) if (!wanted.has(name)) forget(name)
-      for (const { name, required, roleArn, method, identity } of event.profiles) {
-        const known = profiles.get(name)
-        profiles.set(name, {
-          required,
-          roleArn,
-          method,
-          identity,
-          held: known?.held,
-          dropped: known?.dropped ?? false,
-          succeeded: known?.succeeded ?? 0,
-          failed: known?.failed ?? 0,
-        })
-      }
-      hasStarted()
-      const used = new Set(event.identities)
-      for (const name of used) identityOf(name)
-      for (const name of identities.keys()) if (!used.has(name)) forgetIdentity(name)
+      configured = event
+      const names = { profiles: event.profiles.map(({ name }) => name), outputs: event.outputs.map(({ output }) => output) }
+      identities.keep(event.identities)
+      profiles.keep(names.profiles)
+      outputs.keep(names.outputs)
+      const left = new Set([
+        ...event.identities.map((name) => `identity ${name}`),
+        ...names.profiles.map((name) => `profile ${name}`),
+        ...names.outputs,
+        ...event.hooks.map((name) => `hook ${name}`),
+      ])
+      for (const [key, { subject }] of problems) if (!left.has(subject)) problems.delete(key)
     },
-    'config.reload_failed': (event) => trouble('configuration', 'configuration', event.failure),
-    'listener.opened': (event) => listeners.set(event.listener, event.address),
-    'listener.closed': (event) => listeners.delete(event.listener),
-    'identity.connected': (event) => {
-      identityOf(event.identity).connected = true
-    },
-    'identity.disconnected': (event) => {
+    'config.reload_failed': ({ failure }) => trouble('configuration', failure),
+    'listener.opened': ({ listener, address }) => listeners.set(listener, address),
+    'listener.closed': ({ listener }) => listeners.delete(listener),
+    'identity.connected': ({ identity }) => identities.change(identity, { connected: true }),
+    'identity.disconnected': ({ identity, stream }) => {
       // A token that could not be had does not cover an X.509 stream that is open.
-      const known = identityOf(event.identity)
-      if (event.stream === 'x509' || known.facts.serial === undefined) known.connected = false
+      if (stream === 'x509' || identities.of(identity).serial === undefined) identities.change(identity, { connected: false })
     },
-    'identity.failing': (event) => trouble(`identity ${event.identity} ${event.stream}`, `identity ${event.identity}`, event.failure),
-    'identity.recovered': (event) => {
-      problems.delete(`identity ${event.identity} ${event.stream}`)
-      identityOf(event.identity).status = 'ready'
+    'identity.failing': ({ identity, stream, failure }) => trouble(`identity ${identity}`, failure, stream),
+    'identity.recovered': ({ identity, stream }) => {
+      solved(`identity ${identity}`, stream)
+      identities.change(identity, { status: 'ready' })
     },
-    'identity.withdrawn': (event) => {
-      identityOf(event.identity).status = 'withdrawn'
-      trouble(`identity ${event.identity} ${event.stream}`, `identity ${event.identity}`, event.failure)
+    'identity.withdrawn': ({ identity, stream, failure }) => {
+      trouble(`identity ${identity}`, failure, stream)
+      identities.change(identity, { status: 'withdrawn' })
     },
-    'x509.updated': ({ identity, spiffeId, serial, notAfter }) =>
-      Object.assign(identityOf(identity), { status: 'ready', facts: { spiffeId, serial, notAfter } }),
-    'jwt.fetched': ({ identity, spiffeId }) => {
-      const known = identityOf(identity)
-      Object.assign(known, { status: 'ready', connected: true, facts: { ...known.facts, spiffeId } })
-    },
+    'x509.updated': ({ identity, spiffeId, serial, notAfter }) => identities.change(identity, { status: 'ready', spiffeId, serial, notAfter: iso(notAfter) }),
+    'jwt.fetched': ({ identity, spiffeId }) => identities.change(identity, { status: 'ready', connected: true, spiffeId }),
     'exchange.succeeded': ({ profile }) => {
-      problems.delete(`profile ${profile}`)
-      const known = profiles.get(profile)
-      if (known !== undefined) known.succeeded++
+      solved(`profile ${profile}`)
+      profiles.change(profile, { succeeded: profiles.of(profile).succeeded + 1 })
     },
     'exchange.failed': ({ profile, failure }) => {
-      trouble(`profile ${profile}`, `profile ${profile}`, failure)
-      const known = profiles.get(profile)
-      if (known !== undefined) known.failed++
+      trouble(`profile ${profile}`, failure)
+      profiles.change(profile, { failed: profiles.of(profile).failed + 1 })
     },
-    'credentials.fresh': (event) => {
-      const known = profiles.get(event.profile)
-      if (known !== undefined) Object.assign(known, { held: event, dropped: false })
-      hasStarted()
-    },
+    'credentials.fresh': (event) => profiles.change(event.profile, { held: event, dropped: false }),
+    'credentials.dropped': ({ profile }) => profiles.change(profile, { dropped: true }),
     'credentials.forgotten': ({ profile }) => {
-      const known = profiles.get(profile)
-      if (known !== undefined) Object.assign(known, { held: undefined, dropped: false })
-      problems.delete(`profile ${profile}`)
+      solved(`profile ${profile}`)
+      profiles.change(profile, { held: undefined, dropped: false })
     },
-    'credentials.dropped': ({ profile }) => {
-      const known = profiles.get(profile)
-      if (known !== undefined) Object.assign(known, { dropped: true })
+    'output.written': ({ output, expiresAt }) => {
+      solved(output)
+      outputs.change(output, { written: { expiresAt }, failure: undefined })
     },
+    'output.failed': ({ output, failure }) => {
+      trouble(output, failure)
+      outputs.change(output, { failure })
+    },
+    'output.removed': ({ output }) => outputs.change(output, { written: undefined }),
+    'hook.failed': ({ hook, failure }) => trouble(`hook ${hook}`, failure),
+    'hook.done': ({ hook }) => solved(`hook ${hook}`),
   }
 
-  // Kept when it happens and not when somebody asks: credentials that came and went count as having been there.
-  function hasStarted(): void {
-    started ||= profiles.size > 0 && [...profiles.values()].every((profile) => !profile.required || profile.held !== undefined)
-  }
+  const wantsSomething = (): boolean => configured.profiles.length + configured.outputs.length > 0
 
-  function forget(name: string): void {
-    profiles.delete(name)
-    problems.delete(`profile ${name}`)
+  const profileReport = ({ name, required, identity, method, roleArn }: Configured['profiles'][number]): ProfileReport => {
+    const { held, dropped, succeeded, failed } = profiles.of(name)
+    const base = { name, required, identity, method, roleArn, exchanges: { succeeded, failed } }
+    const now = clock.boot()
+    if (held === undefined || dropped) return { ...base, status: 'empty' }
+    if (now >= held.deadline) return { ...base, status: 'expired', expiration: iso(held.expiresAt) }
+    return {
+      ...base,
+      status: now < held.refreshAt ? 'fresh' : 'stale',
+      accessKeyId: held.accessKeyId,
+      expiration: iso(held.expiresAt),
+      remainingSeconds: Math.floor((held.deadline - now) / 1000),
+      nextRefresh: iso(clock.now() + Math.max(0, held.refreshAt - now)),
+    }
   }
-  function forgetIdentity(name: string): void {
-    identities.delete(name)
-    for (const key of problems.keys()) if (key.startsWith(`identity ${name} `)) problems.delete(key)
+  const outputReport = ({ output: name, kind }: Configured['outputs'][number]): OutputReport => {
+    const { written, failure } = outputs.of(name)
+    if (written === undefined) return { name, kind, status: failure === undefined ? 'missing' : 'failed' }
+    const status = failure === undefined ? 'written' : 'outdated'
+    if (written.expiresAt === undefined) return { name, kind, status }
+    return { name, kind, status: written.expiresAt <= clock.now() ? 'expired' : status, notAfter: iso(written.expiresAt) }
   }
-
-  const alive = (profile: Profile): boolean => profile.held !== undefined && !profile.dropped && clock.boot() < profile.held.deadline
-  const health = (): HealthReport => {
-    const missing = [...profiles].filter(([, profile]) => profile.required && !alive(profile)).map(([name]) => name)
-    return { ready: profiles.size > 0 && missing.length === 0, started, missing }
-  }
-
-  return {
-    listener: (event) => (folds[event.type] as ((event: Event) => void) | undefined)?.(event),
-    health,
-    status: () => ({
-      ...health(),
+  const status = (): StatusReport => {
+    const reports = { profiles: configured.profiles.map(profileReport), outputs: configured.outputs.map(outputReport) }
+    const missing = [
+      ...reports.profiles.filter((profile) => profile.required && (profile.status === 'empty' || profile.status === 'expired')),
+      ...reports.outputs.filter((output) => output.status !== 'written' && output.status !== 'outdated'),
+    ].map(({ name }) => name)
+    return {
+      ready: wantsSomething() && missing.length === 0,
+      started,
+      missing,
       version,
       now: iso(clock.now()),
       pid: process.pid,
-      identities: [...identities].map(([name, { status, connected, facts }]) => ({
-        name,
-        status,
-        connected,
-        ...(facts.spiffeId === '' ? {} : { spiffeId: facts.spiffeId }),
-        ...(facts.serial === undefined ? {} : { serial: facts.serial }),
-        ...(facts.notAfter === undefined ? {} : { notAfter: iso(facts.notAfter) }),
-      })),
-      profiles: [...profiles].map(([name, profile]) => profileReport(name, profile, alive(profile), clock)),
+      identities: configured.identities.map((name) => ({ name, ...identities.of(name) })),
+      ...reports,
       listeners: Object.fromEntries(listeners),
       // Two streams of one agent that is away are one problem.
       problems: [...new Map([...problems.values()].map((one) => [`${one.subject} ${one.failure.message}`, one])).values()].map(
-        ({ subject, failure, since }): Problem => {
-          const { code, message, remedy } = failure
-          return { subject, code, message, remedy, since: iso(since), runbook: `docs/errors.md#${code}` }
-        },
+        ({ subject, failure: { code, message, remedy }, since }) => ({ subject, code, message, remedy, since: iso(since), runbook: `docs/errors.md#${code}` }),
       ),
-    }),
+    }
   }
-}
 
-function profileReport(name: string, profile: Profile, alive: boolean, clock: Clock): ProfileReport {
-  const { required, identity, method, roleArn, held, succeeded, failed } = profile
-  const base = { name, required, identity, method, roleArn, exchanges: { succeeded, failed } }
-  if (held === undefined || profile.dropped) return { ...base, status: 'empty' }
-  if (!alive) return { ...base, status: 'expired', expiration: iso(held.expiresAt) }
-  const now = clock.boot()
   return {
-    ...base,
-    status: now < held.refreshAt ? 'fresh' : 'stale',
-    accessKeyId: held.accessKeyId,
-    expiration: iso(held.expiresAt),
-    remainingSeconds: Math.floor((held.deadline - now) / 1000),
-    nextRefresh: iso(clock.now() + Math.max(0, held.refreshAt - now)),
+    listener(event: Event): void {
+      const fold = folds[event.type] as ((event: Event) => void) | undefined
+      fold?.(event)
+      // Kept when it happens and not when somebody asks: credentials that came and went count as having been there.
+      started ||=
+        wantsSomething() &&
+        configured.profiles.every(({ name, required }) => !required || profiles.of(name).held !== undefined) &&
+        configured.outputs.every(({ output }) => outputs.of(output).written !== undefined)
+    },
+    health: (): HealthReport => {
+      const { ready, started, missing } = status()
+      return { ready, started, missing }
+    },
+    status,
   }
 }

@@ -13,24 +13,36 @@ export interface LogOptions {
   readonly write?: ((line: string) => void) | undefined
 }
 
+/** A log of another form: it gets the event, and on demand the line that would be logged here. */
+export type OtherLog = (event: Event, line: () => Line) => void
+
+export const listenerOf = (log: OtherLog | undefined): Listener | undefined => log && ((event) => log(event, () => describe(event)))
+
 // A neighbour who knocks at a closed door a thousand times a second must not fill the disk.
 const quietMs = 10_000
 
 /** Creates the listener that logs. */
-export function createLog({ level, format, clock, write }: LogOptions): Listener {
-  const put = write ?? toStderr
+export function createLog({ level, format, clock, write = toStderr }: LogOptions): Listener {
   const logger = pino(
     { level, base: null, timestamp: () => `,"time":"${new Date(clock.now()).toISOString()}"`, formatters: { level: (label) => ({ level: label }) } },
-    { write: put },
+    { write },
   )
-  const ranks: readonly Level[] = ['debug', 'info', 'warn', 'error']
-  const quiet = createQuiet(clock)
+  const last = new Map<string, number>()
+  /** True for a refusal or a clock warning that was logged a moment ago in the same words. */
+  const quiet = (event: Event, { message }: Line): boolean => {
+    if (event.type !== 'listener.refused' && event.type !== 'exchange.clock_skew') return false
+    const now = clock.boot()
+    if (now - (last.get(message) ?? Number.NEGATIVE_INFINITY) < quietMs) return true
+    if (last.size > 100) last.clear()
+    last.set(message, now)
+    return false
+  }
   return (event) => {
     // The one event of every request: not put into words that nobody reads.
     if (event.type === 'served' && level !== 'debug') return
     const line = describe(event)
-    if (ranks.indexOf(line.level) < ranks.indexOf(level) || quiet(event, line)) return
-    if (format === 'text') put(textLine(line, clock.now()))
+    if (!logger.isLevelEnabled(line.level) || quiet(event, line)) return
+    if (format === 'text') write(textLine(line, clock.now()))
     else logger[line.level](line.fields, line.message)
   }
 }
@@ -47,17 +59,4 @@ function toStderr(line: string): void {
 const textLine = ({ level, message, fields }: Line, now: number): string => {
   const code = typeof fields['code'] === 'string' ? ` [${fields['code']}]` : ''
   return `${new Date(now).toISOString().slice(11, 19)} ${level.toUpperCase().padEnd(5)} ${message}${code}\n`
-}
-
-/** True for a refusal or a clock warning that was logged a moment ago in the same words. */
-function createQuiet(clock: Clock): (event: Event, line: Line) => boolean {
-  const last = new Map<string, number>()
-  return (event, line) => {
-    if (event.type !== 'listener.refused' && event.type !== 'exchange.clock_skew') return false
-    const now = clock.boot()
-    if (now - (last.get(line.message) ?? Number.NEGATIVE_INFINITY) < quietMs) return true
-    if (last.size > 100) last.clear()
-    last.set(line.message, now)
-    return false
-  }
 }

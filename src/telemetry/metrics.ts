@@ -1,19 +1,12 @@
 // The metrics: a fold over the events. Label values come from the configuration or from fixed lists, never from callers.
 import { Counter, Gauge, Histogram, Registry } from 'prom-client'
-import type { Event, EventOf, Listener, Stream } from '../core/events.ts'
-
-export interface Metrics {
-  readonly listener: Listener
-  readonly render: () => Promise<{ contentType: string; body: string }>
-  /** Name, type, labels and help of each metric, for the documentation. */
-  readonly describe: () => readonly { name: string; type: string; labels: readonly string[]; help: string }[]
-}
+import type { Event, EventOf, Stream } from '../core/events.ts'
 
 const attemptBuckets = [0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]
 const answerBuckets = [0.001, 0.005, 0.025, 0.1, 0.3, 1]
 
 /** Creates the registry with all metrics of the daemon. */
-export function createMetrics(): Metrics {
+export function createMetrics() {
   const registry = new Registry()
   const declared: { name: string; type: string; labels: readonly string[]; help: string }[] = []
   const declare = (type: string, name: string, help: string, labelNames: readonly string[]) => {
@@ -47,6 +40,10 @@ export function createMetrics(): Metrics {
   const failures = counter('exchange_failures_total', 'Exchanges that failed, by the code of docs/errors.md.', 'profile', 'method', 'reason')
   const duration = histogram('exchange_duration_seconds', 'Time of an exchange, the wait for its identity included.', attemptBuckets, 'profile', 'method')
   const skew = gauge('clock_skew_seconds', "AWS's clock less this machine's, as the last reply said.", 'profile')
+  const writes = counter('file_writes_total', 'Outputs that were written.', 'output')
+  const writeFailures = counter('file_write_failures_total', 'Outputs that could not be written.', 'output')
+  const fileExpiry = gauge('file_expiry_timestamp_seconds', 'End of what lies in the files of an output.', 'output')
+  const hooks = counter('hook_runs_total', 'What hooks did, by outcome: done or failed.', 'hook', 'outcome')
   const served = counter('served_requests_total', 'Answers to requests for credentials.', 'endpoint', 'code')
   const servedDuration = histogram('served_request_duration_seconds', 'Time of an answer.', answerBuckets, 'endpoint')
   new Gauge({
@@ -57,30 +54,12 @@ export function createMetrics(): Metrics {
   })
 
   // What the running configuration names; series of anything else are taken away before the next scrape.
-  let known = { profile: new Set<string>(), identity: new Set<string>() }
+  const known: Record<string, ReadonlySet<string>> = {}
   async function prune(): Promise<void> {
-    for (const metric of [
-      expiry,
-      renewal,
-      usable,
-      successes,
-      failures,
-      duration,
-      skew,
-      connected,
-      restarts,
-      apiErrors,
-      notBefore,
-      notAfter,
-      updates,
-      jwtExpiry,
-      jwtFetches,
-    ]) {
+    for (const metric of registry.getMetricsAsArray() as unknown as (Gauge | Counter | Histogram)[]) {
       for (const { labels } of (await metric.get()).values) {
         const { le: _, ...own } = labels as Record<string, string | number>
-        const { profile, identity } = own
-        if ((profile !== undefined && !known.profile.has(String(profile))) || (identity !== undefined && !known.identity.has(String(identity))))
-          metric.remove(own)
+        if (Object.entries(own).some(([label, value]) => known[label]?.has(String(value)) === false)) metric.remove(own)
       }
     }
   }
@@ -98,7 +77,11 @@ export function createMetrics(): Metrics {
     'daemon.starting': (event) => build.set({ version: event.version, commit: event.commit, node_version: process.version }, 1),
     'config.loaded': (event) => {
       loaded.set(event.at / 1000)
-      known = { profile: new Set(event.profiles.map(({ name }) => name)), identity: new Set(event.identities) }
+      known['profile'] = new Set(event.profiles.map(({ name }) => name))
+      known['identity'] = new Set(event.identities)
+      known['hook'] = new Set(event.hooks)
+      known['output'] = new Set(event.outputs.map(({ output }) => output))
+      for (const { output } of event.outputs) for (const one of [writes, writeFailures]) one.inc({ output }, 0)
       reloadFailures.inc(0)
       for (const { name, method, identity } of event.profiles) {
         // Series exist before their first event: an alert on increase() needs the zero.
@@ -148,17 +131,26 @@ export function createMetrics(): Metrics {
     'credentials.expired': ({ profile }) => usable.set({ profile }, 0),
     'credentials.forgotten': ({ profile }) => usable.set({ profile }, 0),
     'credentials.dropped': ({ profile }) => usable.set({ profile }, 0),
+    'output.written': ({ output, expiresAt }) => {
+      writes.inc({ output })
+      if (expiresAt !== undefined) fileExpiry.set({ output }, expiresAt / 1000)
+    },
+    'output.failed': ({ output }) => writeFailures.inc({ output }),
+    'output.removed': ({ output }) => fileExpiry.remove({ output }),
+    'hook.done': ({ hook }) => hooks.inc({ hook, outcome: 'done' }),
+    'hook.failed': ({ hook }) => hooks.inc({ hook, outcome: 'failed' }),
     served: ({ endpoint, status, seconds }) => {
       served.inc({ endpoint, code: String(status) })
       servedDuration.observe({ endpoint }, seconds)
     },
   }
   return {
-    listener: (event) => (folds[event.type] as ((event: Event) => void) | undefined)?.(event),
+    listener: (event: Event) => (folds[event.type] as ((event: Event) => void) | undefined)?.(event),
     render: async () => {
       await prune()
       return { contentType: registry.contentType, body: await registry.metrics() }
     },
-    describe: () => declared,
+    /** Name, type, labels and help of each metric, for the documentation. */
+    describe: (): typeof declared => declared,
   }
 }

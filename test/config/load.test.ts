@@ -26,6 +26,13 @@ test('a file with every key is accepted, and means what it says', async () => {
       spiffeId: identities[0]?.spiffeId,
       hint: 'internal',
     },
+    {
+      name: 'other',
+      workloadApi: { kind: 'tcp', host: '127.0.0.1', port: 8081, text: 'tcp://127.0.0.1:8081' },
+      spiffeId: undefined,
+      hint: undefined,
+      followFirst: true,
+    },
   ])
   const [app, reports] = profiles
   assert.ok(app?.method.kind === 'roles_anywhere' && reports?.method.kind === 'web_identity')
@@ -47,7 +54,54 @@ test('a file with every key is accepted, and means what it says', async () => {
     statusEndpoint: { listen: { host: '127.0.0.1', port: 9914 } },
     runtimeDir: '/run/svidecar',
     onIdentityWithdrawn: 'keep',
+    stopTimeoutMs: 7_000,
     shutdownGraceMs: 5_000,
+    files: [
+      {
+        kind: 'x509',
+        name: 'x509 /run/svid',
+        identity: 'other',
+        directory: '/run/svid',
+        names: { certificate: 'tls.crt', key: 'tls.key', bundle: 'ca.crt', combined: 'all.pem' },
+        mode: 0o640,
+        keyMode: 0o400,
+        intermediates: 'bundle',
+        federated: 'merged',
+        omitExpired: true,
+        owner: 'root',
+        group: '0',
+        removeAtStop: true,
+      },
+      {
+        kind: 'jwt',
+        name: 'jwt /run/token',
+        identity: 'default',
+        audience: ['a', 'b'],
+        path: '/run/token',
+        mode: 0o400,
+        owner: 'root',
+        group: '0',
+        removeAtStop: false,
+        removeExpired: true,
+      },
+      {
+        kind: 'jwt_bundle',
+        name: 'jwt_bundle /run/jwks',
+        identity: 'other',
+        path: '/run/jwks',
+        format: 'spiffe-helper',
+        trustDomain: 'example.org',
+        mode: 0o600,
+        owner: 'root',
+        group: '0',
+        removeAtStop: false,
+      },
+    ],
+    hooks: [
+      { name: '/bin/reload', on: ['x509', 'credentials'], action: { kind: 'run', command: ['/bin/reload', 'now'], timeoutMs: 5_000 } },
+      { name: '/run/app.pid', on: ['jwt'], action: { kind: 'signal', pidFile: '/run/app.pid', signal: 'SIGHUP' } },
+      { name: '/bin/app', on: ['jwt_bundle'], action: { kind: 'child', command: ['/bin/app'], restart: true, signal: 'SIGUSR1' } },
+    ],
     log: { level: 'info', format: 'json' },
   })
 })

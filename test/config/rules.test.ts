@@ -14,7 +14,7 @@ const wrong = async (from: string, to: string): Promise<string> => (await mistak
 test('the region of Roles Anywhere is that of the trust anchor, and no other one can be said', async () => {
   assert.equal((await loadText(whole)).profiles[0]?.region, 'eu-central-1')
   const text = first(whole, '    identity: default\n', '    identity: default\n    region: eu-west-1\n')
-  assert.match((await mistakesOf(text)).join('\n'), /6:13: profiles\.app\.region: .*eu-central-1/)
+  assert.match((await mistakesOf(text)).join('\n'), /7:13: profiles\.app\.region: .*eu-central-1/)
   const same = first(whole, '    identity: default\n', '    identity: default\n    region: eu-central-1\n')
   assert.equal((await loadText(same)).profiles[0]?.region, 'eu-central-1')
 })

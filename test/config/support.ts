@@ -11,6 +11,7 @@ export const roleArn = 'arn:aws:iam::111122223333:role/team/app'
 /** Every key that there is. */
 export const whole = `identities:
   default: { workload_api: "unix:///run/spire/sockets/agent.sock", spiffe_id: spiffe://example.org/web, hint: internal }
+  other: { workload_api: "tcp://127.0.0.1:8081", choose: first }
 profiles:
   app:
     identity: default
@@ -35,6 +36,29 @@ status_endpoint: { listen: 127.0.0.1:9914 }
 runtime_dir: /run/svidecar
 on_identity_withdrawn: keep
 shutdown_grace: 5s
+stop_timeout: 7s
+files:
+  - x509:
+      identity: other
+      directory: /run/svid
+      certificate: tls.crt
+      key: tls.key
+      bundle: ca.crt
+      combined: all.pem
+      mode: "0640"
+      key_mode: "0400"
+      intermediates: bundle
+      federated: merged
+      omit_expired: true
+      owner: root
+      group: "0"
+      remove_at_stop: true
+  - jwt: { identity: default, audience: [a, b], path: /run/token, mode: "0400", owner: root, group: "0", remove_at_stop: false }
+  - jwt_bundle: { identity: other, path: /run/jwks, format: spiffe-helper, trust_domain: example.org, mode: "0600", owner: root, group: "0" }
+hooks:
+  - { on: [x509, credentials], run: [/bin/reload, now], timeout: 5s }
+  - { on: [jwt], signal: { pid_file: /run/app.pid, name: SIGHUP } }
+  - { on: [jwt_bundle], child: { command: [/bin/app], signal: SIGUSR1 } }
 log: { level: info, format: json }
 `
 

@@ -129,6 +129,21 @@ test('a configuration with mistakes, or a port in use, changes nothing and says 
     assert.equal(stage.world.aws.requests.length, 1)
   }))
 
+test('a file whose owner this machine does not know changes nothing, and leaves no listener open', () =>
+  onStage({ yaml: (world) => base(`  app: ${anywhere(world)}`) }, async (stage) => {
+    const key = await eventually('credentials', () => keyOf(stage))
+    const good = stage.yaml.replace('consumers: {', 'consumers: { two: { profiles: [app] },').replace('app: {', 'app: { session_name: other,')
+    const path = join(stage.runtimeDir, 'token')
+    const withFile = (owner: string) => `${good}files: [{ jwt: { audience: [a], path: "${path}", owner: "${owner}" } }]\n`
+    stage.yaml = withFile('nobody-of-that-name')
+    await assert.rejects(stage.daemon.reload(), { code: 'config_invalid', message: /^owner of jwt .*\/token: there is no "nobody-of-that-name"/ })
+    assert.ok(!existsSync(join(stage.runtimeDir, 'two.sock')))
+    assert.equal(await keyOf(stage), key)
+    stage.yaml = withFile(String(process.getuid?.()))
+    assert.deepEqual((await stage.daemon.reload()).changed, ['app', `jwt ${path}`])
+    assert.ok(existsSync(join(stage.runtimeDir, 'two.sock')))
+  }))
+
 for (const policy of ['keep', 'drop'] as const) {
   test(`an identity that is withdrawn is used no more, and its credentials are ${policy === 'keep' ? 'kept to their end' : 'dropped'}`, () =>
     onStage({ clock: fastClock(30), yaml: (world) => `${base(`  app: ${anywhere(world)}`)}on_identity_withdrawn: ${policy}\n` }, async (stage) => {

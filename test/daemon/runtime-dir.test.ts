@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import type { ConsumerConfig } from '../../src/config/config.ts'
-import { consumerToken, imdsKey, ownerOf, prepareRuntimeDir, socketMode } from '../../src/daemon/runtime-dir.ts'
+import { ownerOf, prepareRuntimeDir, socketMode, writeSecrets } from '../../src/daemon/runtime-dir.ts'
 
 const root = process.getuid?.() === 0
 const consumer = (over: Partial<ConsumerConfig> = {}): ConsumerConfig => ({ name: 'app', profiles: [], audiences: [], mode: 0o440, ...over })
@@ -18,7 +18,19 @@ async function folder(t: TestContext, mode = 0o755): Promise<string> {
   return made
 }
 
-const tokenIn = async (directory: string, over?: Partial<ConsumerConfig>): Promise<string> => (await consumerToken(directory, consumer(over), {})).toString()
+async function tokenIn(directory: string, over?: Partial<ConsumerConfig>): Promise<string> {
+  const one = consumer(over)
+  const secrets = await writeSecrets({ runtimeDir: directory, consumers: [one], imdsEndpoints: [] })
+  assert.deepEqual([...secrets.keys()], [`${one.name}.token`])
+  return String(secrets.get(`${one.name}.token`))
+}
+
+async function imdsKey(directory: string): Promise<Buffer> {
+  const endpoint = { listen: { host: '127.0.0.1', port: 0 }, hostNames: [], profile: 'app' }
+  const secrets = await writeSecrets({ runtimeDir: directory, consumers: [], imdsEndpoints: [endpoint, endpoint] })
+  assert.deepEqual([...secrets.keys()], ['imds.key'])
+  return secrets.get('imds.key') ?? Buffer.alloc(0)
+}
 
 test('a token is 256 bits of URL-safe text in its file, without a newline', async (t) => {
   const directory = await folder(t)
@@ -131,25 +143,25 @@ test('mode and group are those of the consumer, whatever the umask, and are set 
     }
   }
   const gid = process.getgroups?.().at(-1) ?? 0
-  await consumerToken(directory, consumer(), { gid })
+  await tokenIn(directory, { group: String(gid) })
   assert.equal(statSync(path).gid, gid)
   assert.equal(statSync(path).uid, process.getuid?.())
 })
 
 test('owner and group go by number', { skip: !root && 'only root can give files away' }, async (t) => {
   const directory = await folder(t)
-  await consumerToken(directory, consumer(), { uid: 12_345, gid: 54_321 })
+  await tokenIn(directory, { owner: '12345', group: '54321' })
   const { uid, gid } = statSync(join(directory, 'app.token'))
   assert.deepEqual([uid, gid], [12_345, 54_321])
 })
 
 test('owners and groups are found by number or by name, and an unknown name is a mistake of the configuration', () => {
-  assert.deepEqual(ownerOf(consumer()), { uid: undefined, gid: undefined })
-  assert.deepEqual(ownerOf(consumer({ owner: '1000', group: '100' })), { uid: 1000, gid: 100 })
-  assert.deepEqual(ownerOf(consumer({ owner: 'root', group: 'root' })), { uid: 0, gid: 0 })
+  assert.deepEqual(ownerOf(consumer(), 'consumer app'), { uid: undefined, gid: undefined })
+  assert.deepEqual(ownerOf(consumer({ owner: '1000', group: '100' }), 'consumer app'), { uid: 1000, gid: 100 })
+  assert.deepEqual(ownerOf(consumer({ owner: 'root', group: 'root' }), 'consumer app'), { uid: 0, gid: 0 })
   for (const name of ['no-such-name', 'roo', 'root:x', 'root:x:0', 'ROOT', '-1', '1x', '0x10', ' 0', 'x:0'])
     for (const over of [{ owner: name }, { group: name }])
-      assert.throws(() => ownerOf(consumer(over)), { code: 'config_invalid', message: /of consumer app: there is no/ }, name)
+      assert.throws(() => ownerOf(consumer(over), 'consumer app'), { code: 'config_invalid', message: /of consumer app: there is no/ }, name)
 })
 
 test('the key of the IMDS tokens is 32 bytes for nobody else, and outlives a restart', async (t) => {
@@ -166,6 +178,15 @@ test('the key of the IMDS tokens is 32 bytes for nobody else, and outlives a res
   const renewed = await imdsKey(directory)
   assert.notDeepEqual(renewed, key)
   assert.equal(statSync(join(directory, 'imds.key')).mode & 0o7777, 0o600)
+})
+
+test('in a reload the secrets that are held stay, whatever has become of their files', async (t) => {
+  const runtimeDir = await folder(t)
+  const config = { runtimeDir, consumers: [consumer()], imdsEndpoints: [{ listen: { host: '127.0.0.1', port: 0 }, hostNames: [], profile: 'app' }] }
+  const held = await writeSecrets(config)
+  for (const name of ['app.token', 'imds.key']) writeFileSync(join(runtimeDir, name), 'changed')
+  assert.deepEqual(await writeSecrets(config, held), held)
+  for (const [name, bytes] of held) assert.deepEqual(readFileSync(join(runtimeDir, name)), bytes)
 })
 
 test('a missing directory is made, with its parents, for everybody to pass through; one that is there keeps its mode', async (t) => {

@@ -1,14 +1,15 @@
 // The dev authority issues what SPIRE would, and other people's code agrees.
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
-import { createPrivateKey, createPublicKey, X509Certificate } from 'node:crypto'
+import { createPrivateKey, X509Certificate } from 'node:crypto'
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { createLocalJWKSet, decodeProtectedHeader, jwtVerify } from 'jose'
 import { systemClock } from '../../src/core/clock.ts'
-import { createCertificate, randomSerial, readCertificate } from '../../src/dev/certificate.ts'
-import { integer, readDer, time } from '../../src/dev/der.ts'
+import { randomSerial, readCertificate } from '../../src/dev/certificate.ts'
+import { elementsOf, integer, time } from '../../src/dev/der.ts'
+import { basicConstraints, certificate, keyUsage, newKey } from '../spiffe/certificates.ts'
 import { type Authority, createAuthority, type IssuedX509, type KeyType } from '../support/dev/authority.ts'
 import { createFakeClock } from '../support/fake-clock.ts'
 import { temporaryFolder } from './support.ts'
@@ -30,7 +31,8 @@ test('issues a leaf in the profile of SPIRE', async () => {
   assert.deepEqual(facts.uris, [spiffeId])
   assert.equal(facts.version, 3)
   assert.equal(facts.ca, false)
-  assert.deepEqual([...facts.keyUsage], ['digitalSignature', 'keyEncipherment', 'keyAgreement'])
+  assert.deepEqual([facts.digitalSignature, facts.keyCertSign], [true, false])
+  assert.ok(leaf.raw.includes(Buffer.from('0603551d0f0101ff0404030203a8', 'hex')), 'digitalSignature, keyEncipherment, keyAgreement')
   assert.deepEqual(leaf.keyUsage, ['1.3.6.1.5.5.7.3.1', '1.3.6.1.5.5.7.3.2']) // Node's name for the extended key usage
   assert.equal(leaf.validFromDate.getTime(), clock.now() - 10_000)
   assert.equal(leaf.validToDate.getTime(), clock.now() + 60_000)
@@ -44,8 +46,9 @@ test('issues a root that names its trust domain and signs certificates only', as
   const root = parse(authority.bundle()[0])
   assert.match(root.subject, /^C=US\nO=SPIFFE\nserialNumber=\d+$/)
   assert.equal(root.subjectAltName, 'URI:spiffe://dev.local')
-  assert.equal(readCertificate(root.raw).ca, true)
-  assert.deepEqual([...readCertificate(root.raw).keyUsage], ['keyCertSign', 'cRLSign'])
+  const { ca, digitalSignature, keyCertSign } = readCertificate(root.raw)
+  assert.deepEqual({ ca, digitalSignature, keyCertSign }, { ca: true, digitalSignature: false, keyCertSign: true })
+  assert.ok(root.raw.includes(Buffer.from('0603551d0f0101ff040403020106', 'hex')), 'keyCertSign, cRLSign')
   assert.ok(root.verify(root.publicKey))
   assert.equal(authority.rootPem(), root.toString())
 })
@@ -162,27 +165,18 @@ test('writes GeneralizedTime from 2050 on', () => {
   assert.equal(time(Date.parse('2050-01-01T00:00:00Z')).toString('latin1'), '\x18\x0f20500101000000Z')
 })
 
-test('reads DER that is whole and refuses it when a byte is missing', () => {
-  const whole = Buffer.from('3003020105', 'hex')
-  assert.deepEqual(readDer(whole)[0]?.content, whole.subarray(2))
-  for (let length = 1; length < whole.length; length++) assert.throws(() => readDer(whole.subarray(0, length)), /DER/)
+test('finds each element of DER before what is in it', () => {
+  const bytes = Buffer.from('3005a103020105' + '04820001ff' + '0500', 'hex')
+  const found = elementsOf(bytes).map(({ tag, content }) => `${tag.toString(16)} ${content.toString('hex')}`)
+  assert.deepEqual(found, ['30 a103020105', 'a1 020105', '2 05', '4 ff', '5 '])
 })
 
-test('can also make what no authority should: a leaf that is a CA', async () => {
-  const authority = await createAuthority({ trustDomain: 'dev.local', clock: createFakeClock() })
-  const { key } = await authority.issueX509(web)
-  const issuerKey = createPrivateKey({ key, format: 'der', type: 'pkcs8' })
-  const wrong = createCertificate({
-    publicKey: createPublicKey(issuerKey),
-    issuerKey,
-    subject: [],
-    issuer: [['CN', 'nobody']],
-    notBefore: 0,
-    notAfter: 1000,
-    ca: true,
-    keyUsage: ['digitalSignature'],
-    uris: [spiffeId],
-  })
+test('tells a CA by its flag, and the key usages of whatever has none', () => {
+  const key = newKey()
+  const wrong = certificate({ key, extensions: [keyUsage('digitalSignature'), basicConstraints(true)] })
   assert.equal(readCertificate(wrong).ca, true)
   assert.equal(parse(wrong).ca, false) // Node's `ca` wants keyCertSign too, which is why there is a reader here
+  const { version, ca, digitalSignature, keyCertSign, uris } = readCertificate(certificate({ key, extensions: [basicConstraints(false)] }))
+  assert.deepEqual({ version, ca, digitalSignature, keyCertSign, uris }, { version: 3, ca: false, digitalSignature: false, keyCertSign: false, uris: [] })
+  assert.equal(readCertificate(certificate({ key, extensions: [] })).version, 1)
 })

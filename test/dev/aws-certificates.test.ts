@@ -1,8 +1,7 @@
 // The dev AWS trusts the certificates that Roles Anywhere would, and no others.
 import assert from 'node:assert/strict'
-import { createPublicKey, generateKeyPairSync } from 'node:crypto'
 import { test } from 'node:test'
-import { type CertificateContent, createCertificate } from '../../src/dev/certificate.ts'
+import { alternativeNames, basicConstraints, type Content, certificate, keyUsage, newKey, pkcs8, uri } from '../spiffe/certificates.ts'
 import { createAuthority } from '../support/dev/authority.ts'
 import type { FakeClock } from '../support/fake-clock.ts'
 import { arns, hour, refused, setup, spiffeId, untrusted } from './rolesanywhere.ts'
@@ -36,43 +35,48 @@ test('wants a chain of at most five, without the leaf, in any order', async (t) 
 })
 
 /** An identity from an issuer of the test's own, to be wrong in one thing. */
-function handmade(t: { clock: FakeClock; root?: Partial<CertificateContent>; leaf?: Partial<CertificateContent>; ca?: Partial<CertificateContent> }) {
-  const [rootKey, caKey, leafKey] = [0, 1, 2].map(() => generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey)
-  if (!rootKey || !caKey || !leafKey) throw new Error('no keys')
+function handmade(t: { clock: FakeClock; root?: Partial<Content>; leaf?: Partial<Content>; ca?: Partial<Content> }) {
+  const [rootKey, caKey, leafKey] = [newKey(), newKey(), newKey()]
   const times = { notBefore: t.clock.now() - 1000, notAfter: t.clock.now() + hour }
-  const authority = { ...times, ca: true, keyUsage: ['keyCertSign'] as const, uris: [] }
-  const [root, ca, leaf] = (['root', 'ca', 'leaf'] as const).map((name) => [['CN', name]] as const)
-  if (!root || !ca || !leaf) throw new Error('no names')
-  const rootDer = createCertificate({ ...authority, publicKey: createPublicKey(rootKey), subject: root, issuer: root, issuerKey: rootKey, ...t.root })
-  const caDer = createCertificate({ ...authority, publicKey: createPublicKey(caKey), subject: ca, issuer: root, issuerKey: rootKey, ...t.ca })
-  const leafDer = createCertificate({
+  const authority = { ...times, issuer: 'root', issuerKey: rootKey, extensions: [keyUsage('keyCertSign'), basicConstraints(true)] }
+  const rootDer = certificate({ ...authority, key: rootKey, subject: 'root', ...t.root })
+  const caDer = certificate({ ...authority, key: caKey, subject: 'ca', ...t.ca })
+  const leafDer = certificate({
     ...times,
-    publicKey: createPublicKey(leafKey),
-    subject: leaf,
-    issuer: ca,
+    key: leafKey,
+    subject: 'leaf',
+    issuer: 'ca',
     issuerKey: caKey,
-    ca: false,
-    keyUsage: ['digitalSignature'],
-    uris: [spiffeId],
+    extensions: leafWith(keyUsage('digitalSignature')),
     ...t.leaf,
   })
-  const identity = { chain: [leafDer, caDer], key: leafKey.export({ type: 'pkcs8', format: 'der' }), ...times }
-  return { rootDer, identity }
+  return { rootDer, identity: { chain: [leafDer, caDer], key: pkcs8(leafKey), ...times } }
 }
+
+const leafWith = (...extensions: Buffer[]) => [...extensions, alternativeNames(uri(spiffeId))]
 
 const insufficient: [number, string, RegExp] = [403, 'AccessDeniedException', /Insufficient certificate$/]
 const handmadeCases: [string, Omit<Parameters<typeof handmade>[0], 'clock'>, [number, string, RegExp] | 201][] = [
   ['a right one of another make', {}, 201],
-  ['a leaf that is a CA', { leaf: { ca: true, keyUsage: ['digitalSignature', 'keyCertSign'] } }, insufficient],
-  ['a leaf that may not sign', { leaf: { keyUsage: ['keyEncipherment'] } }, insufficient],
-  ['a leaf without a subject', { leaf: { subject: [] } }, insufficient],
-  ['an intermediate that is no CA', { ca: { ca: false } }, untrusted],
-  ['an intermediate that may not sign certificates', { ca: { keyUsage: ['cRLSign'] } }, untrusted],
+  ['a leaf that is a CA', { leaf: { extensions: leafWith(keyUsage('digitalSignature', 'keyCertSign'), basicConstraints(true)) } }, insufficient],
+  [
+    'a leaf that is a CA, though one that may not sign certificates',
+    { leaf: { extensions: leafWith(keyUsage('digitalSignature'), basicConstraints(true)) } },
+    insufficient,
+  ],
+  ['a leaf that may not sign', { leaf: { extensions: leafWith(keyUsage('keyEncipherment')) } }, insufficient],
+  ['a leaf without a subject', { leaf: { subject: '' } }, insufficient],
+  ['an intermediate that is no CA', { ca: { extensions: [keyUsage('keyCertSign'), basicConstraints(false)] } }, untrusted],
+  ['an intermediate that may not sign certificates', { ca: { extensions: [keyUsage('cRLSign'), basicConstraints(true)] } }, untrusted],
   ['an intermediate that has expired', { ca: { notAfter: 0, notBefore: 0 } }, untrusted],
-  ['a leaf that another key has signed', { leaf: { issuerKey: generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey } }, untrusted],
+  ['a leaf that another key has signed', { leaf: { issuerKey: newKey() } }, untrusted],
   ['a root that has expired', { root: { notBefore: 0, notAfter: 0 } }, untrusted],
-  ['a leaf that names another issuer', { leaf: { issuer: [['CN', 'else']] } }, untrusted],
-  ['a leaf for another identity', { leaf: { uris: ['spiffe://dev.local/x', spiffeId] } }, [403, 'AccessDeniedException', /^Unable to assume/]],
+  ['a leaf that names another issuer', { leaf: { issuer: 'else' } }, untrusted],
+  [
+    'a leaf for another identity',
+    { leaf: { extensions: [keyUsage('digitalSignature'), alternativeNames(uri('spiffe://dev.local/x'), uri(spiffeId))] } },
+    [403, 'AccessDeniedException', /^Unable to assume/],
+  ],
 ]
 for (const [name, content, expected] of handmadeCases)
   test(`judges ${name}`, async (t) => {

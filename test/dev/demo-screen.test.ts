@@ -2,9 +2,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { stripVTControlCharacters } from 'node:util'
+import { render } from '../../demo/screen.ts'
+import { createStory, entryLine, objections } from '../../demo/story.ts'
 import type { ProfileReport, StatusReport } from '../../src/core/health.ts'
-import { render } from '../../src/dev/demo-screen.ts'
-import { createStory, entryLine, objections } from '../../src/dev/demo-story.ts'
 
 const start = Date.UTC(2026, 0, 1, 12)
 const iso = (seconds: number): string => new Date(start + seconds * 1000).toISOString()
@@ -32,6 +32,7 @@ const well: StatusReport = {
   pid: 7,
   identities: [{ name: 'default', status: 'ready', connected: true, spiffeId: 'spiffe://dev.local/web', serial: '11112222', notAfter: iso(20) }],
   profiles: [credentials('app', 'ASIAAPP1', 30), credentials('reports', 'ASIAREPORTS1', 30)],
+  outputs: [],
   listeners: {},
   problems: [],
 }
@@ -58,6 +59,7 @@ function begin() {
   let now = start
   const lines: string[] = []
   const story = createStory(
+    { svidSeconds: 20, sessionSeconds: 30 },
     () => now,
     (entry) => lines.push(entryLine(entry).slice(10)),
   )
@@ -70,8 +72,7 @@ function begin() {
     },
     called: (key: string) => story.called('app', { ok: true, arn: session, accessKeyId: key }),
     failed: () => story.called('app', { ok: false, error: 'CredentialsProviderError: none' }),
-    screen: (columns: number, rows: number) =>
-      render({ now, svidSeconds: 20, sessionSeconds: 30, story }, columns, rows).map((line) => stripVTControlCharacters(line).trimEnd()),
+    screen: (columns: number, rows: number) => render(story, columns, rows).map((line) => stripVTControlCharacters(line).trimEnd()),
   }
 }
 

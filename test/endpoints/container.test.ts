@@ -28,7 +28,7 @@ function world() {
       { name: 'app', token: Buffer.from(appToken), profiles: [app] },
       { name: 'two', token: Buffer.from(twoToken), profiles: [reports, empty] },
     ],
-    profiles: new Map(all.map((profile) => [profile.name, profile])),
+    profiles: new Set(all.map(({ name }) => name)),
     clock,
     emit: (event) => events.push(event),
   })

@@ -5,9 +5,8 @@ import { createContainerHandler } from '../../src/endpoints/container.ts'
 import { hostRule } from '../../src/endpoints/guard.ts'
 import { createImdsHandler } from '../../src/endpoints/imds.ts'
 import { createImdsTokens } from '../../src/endpoints/imds-token.ts'
-import { createProbesHandler } from '../../src/endpoints/probes.ts'
+import { createProbesHandler, createStatusHandler } from '../../src/endpoints/probes.ts'
 import { type Handler, listen, type OpenListener } from '../../src/endpoints/server.ts'
-import { createStatusHandler } from '../../src/endpoints/status.ts'
 import { createFakeClock } from '../support/fake-clock.ts'
 import { emptyReport } from './reports.ts'
 import { ask, fresh, hangUp, head, profileOf, type RawAnswer } from './support.ts'
@@ -34,7 +33,7 @@ const kinds: Record<string, Kind> = {
     handler: createContainerHandler({
       hosts: hostRule('127.0.0.1', names),
       consumers: [{ name: 'app', token: Buffer.from(token), profiles: [profile] }],
-      profiles: new Map([['app', profile]]),
+      profiles: new Set(['app']),
       clock,
       emit,
     }),

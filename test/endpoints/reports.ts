@@ -10,6 +10,7 @@ export const emptyReport: StatusReport = {
   pid: 1,
   identities: [],
   profiles: [],
+  outputs: [],
   listeners: {},
   problems: [],
 }

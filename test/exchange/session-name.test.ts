@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { sessionName } from '../../src/exchange/session-name.ts'
+import { sessionName } from '../../src/exchange/web-identity.ts'
 
 test('a session name is readable and within the rules of STS for every SPIFFE ID', () => {
   assert.equal(sessionName('spiffe://example.org/ns/prod/sa/web'), 'example.org.ns.prod.sa.web')

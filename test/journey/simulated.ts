@@ -6,7 +6,7 @@ import { createCell } from '../../src/core/source.ts'
 import { type AccountOptions, openAccount } from '../../src/dev/aws-account.ts'
 import { isAwsError } from '../../src/dev/aws-request.ts'
 import { createSession } from '../../src/dev/aws-rolesanywhere.ts'
-import { assumeRoleWithWebIdentity } from '../../src/dev/aws-sts.ts'
+import { answerSts } from '../../src/dev/aws-sts.ts'
 import type { WorkloadApi } from '../../src/identity/workload-api/client.ts'
 import type { X509ContextMessage } from '../../src/spiffe/x509-context.ts'
 import type { Authority } from '../support/dev/authority.ts'
@@ -88,7 +88,7 @@ export function simulateAws(truth: Clock, clock: FakeClock, options: Omit<Accoun
     const request = { method: call.method, path: url.pathname, query: url.search.slice(1), headers, body: Buffer.from(call.body) }
     try {
       if (url.pathname.endsWith('/sessions')) return { status: 201, headers: {}, body: await createSession(request, account) }
-      return { status: 200, headers: {}, body: await assumeRoleWithWebIdentity(request, account) }
+      return { status: 200, headers: {}, body: await answerSts(request, account) }
     } catch (error) {
       if (!isAwsError(error)) throw error
       return { status: error.status, headers: { 'x-amzn-errortype': error.code }, body: JSON.stringify({ message: error.message }) }

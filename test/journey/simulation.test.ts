@@ -124,7 +124,7 @@ for (const seed of [1, 2, 3]) {
     const handler = createContainerHandler({
       hosts: hostRule('127.0.0.1', []),
       consumers: [{ name: 'c', token: Buffer.from(token), profiles: views }],
-      profiles: new Map(views.map((view) => [view.name, view])),
+      profiles: new Set(views.map(({ name }) => name)),
       clock,
       emit,
     })

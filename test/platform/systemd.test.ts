@@ -124,11 +124,11 @@ test('a wrong configuration fails the start, says why, and is not tried again', 
 test('it is ready when its listeners are, tells what is missing, and serves who is in its group', async () => {
   await done('systemctl', 'start', 'svidecar')
   assert.equal(await property('ActiveState'), 'active')
-  assert.match(await property('StatusText'), /^waiting for credentials of app/)
+  assert.match(await property('StatusText'), /^waiting for app/)
   assert.equal(await probe(ports.metrics, '/readyz'), 503)
   await world.aws.openIssuing()
   await eventually('credentials', async () => (await probe(ports.metrics, '/readyz')) === 200)
-  await eventually('the status', async () => (await property('StatusText')) === 'serving credentials')
+  await eventually('the status', async () => (await property('StatusText')) === 'ready')
   const member = await asNobody('--groups=svidecar')
   assert.match(member.stdout, /^200 .*"AccessKeyId":"ASIA/, member.stderr)
   const stranger = await asNobody('--clear-groups')

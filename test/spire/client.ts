@@ -83,6 +83,7 @@ export function startClient(world: World, options: ClientOptions = {}): Client {
     },
     common,
   )
+  part.need({ x509: streams.includes('x509'), jwtBundles: false })
   const bundleOptions = { ...common, identity: 'conformance', api: part.api, explain: <F>(problem: F) => problem }
   const x509Bundles = createX509BundleSource(bundleOptions)
   const jwtBundles = createJwtBundleSource(bundleOptions)
@@ -118,7 +119,7 @@ export function startClient(world: World, options: ClientOptions = {}): Client {
       await Promise.all(running.map((one) => one.stop()))
     },
   }
-  run(part.run(streams.includes('x509')))
+  run(part.run)
   if (streams.includes('x509_bundles')) run(x509Bundles.run)
   if (streams.includes('jwt_bundles')) run(jwtBundles.run)
   return client

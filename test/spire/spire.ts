@@ -1,6 +1,5 @@
 // A real SPIRE server in a folder of its own, and the agents that belong to it, as processes that do not outlive the tests.
 import { type ChildProcess, execFile, spawn } from 'node:child_process'
-import { createPublicKey } from 'node:crypto'
 import { closeSync, openSync, readFileSync, rmSync } from 'node:fs'
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
@@ -156,17 +155,7 @@ async function writeUpstream(folder: string): Promise<void> {
     ['O', 'conformance upstream'],
   ]
   const now = Math.floor(Date.now() / 1000) * 1000
-  const root = createCertificate({
-    publicKey: createPublicKey(key),
-    subject: name,
-    issuer: name,
-    issuerKey: key,
-    notBefore: now - 60_000,
-    notAfter: now + 7 * 86_400_000,
-    ca: true,
-    keyUsage: ['keyCertSign', 'cRLSign'],
-    uris: [],
-  })
+  const root = createCertificate({ key, subject: name, notBefore: now - 60_000, notAfter: now + 7 * 86_400_000, ca: true, uris: [] })
   const pem = `-----BEGIN CERTIFICATE-----\n${root.toString('base64').replace(/.{64}(?=.)/g, '$&\n')}\n-----END CERTIFICATE-----\n`
   await writeFile(join(folder, 'upstream.pem'), pem)
   await writeFile(join(folder, 'upstream.key'), key.export({ type: 'pkcs8', format: 'pem' }), { mode: 0o600 })

@@ -21,6 +21,8 @@ const loaded = (...names: string[]): Event => ({
   origin: 'test',
   identities: names.length === 0 ? [] : ['default'],
   profiles: names.map((name) => ({ name, required: !name.startsWith('optional'), roleArn: role, method: 'rolesanywhere', identity: 'default' })),
+  outputs: [],
+  hooks: [],
 })
 const fresh = (clock: FakeClock, profile: string, lifeMs = 3_600_000): Event => ({
   type: 'credentials.fresh',
@@ -50,6 +52,13 @@ test('ready means that every required profile has credentials now; started, that
   assert.deepEqual(health(), { ready: false, started: true, missing: ['b'] }, 'without any event: by the clock')
   tell({ type: 'credentials.dropped', profile: 'a', failure: refused })
   assert.deepEqual(health().missing, ['a', 'b'])
+})
+
+test('what a profile says between being started and being announced counts: a reload does both, one after the other', () => {
+  const { clock, health, status, tell } = watchHealth()
+  tell(loaded('a'), fresh(clock, 'a'), fresh(clock, 'b'), loaded('a', 'b'))
+  assert.deepEqual(health(), { ready: true, started: true, missing: [] })
+  assert.equal(status().profiles[1]?.status, 'fresh')
 })
 
 test('a problem says since when and goes away with what ended it', async () => {
@@ -100,7 +109,7 @@ test('identities are shown with what they are, and forgotten with the configurat
   assert.deepEqual(status().problems, [])
   tell({ type: 'identity.withdrawn', identity: 'default', stream: 'x509', failure: failure('identity_not_issued', 'gone') })
   assert.equal(status().identities[0]?.status, 'withdrawn')
-  tell({ type: 'config.loaded', at: 0, origin: 'x', identities: [], profiles: [] })
+  tell({ type: 'config.loaded', at: 0, origin: 'x', identities: [], profiles: [], outputs: [], hooks: [] })
   assert.deepEqual([status().identities, status().profiles, status().problems], [[], [], []])
 })
 
@@ -229,8 +238,8 @@ test('systemd hears of readiness, of what is missing and of the end, in order', 
     return all.length === 4 && all
   })
   assert.deepEqual(lines, [
-    '/run/n --ready --status=waiting for credentials of a',
-    '/run/n --status=serving credentials',
+    '/run/n --ready --status=waiting for a',
+    '/run/n --status=ready',
     '/run/n STOPPING=1 --status=stopping: SIGTERM',
     '/run/n WATCHDOG=1',
   ])

@@ -1,12 +1,9 @@
 // Trust bundles from the agent, for whoever verifies others: X.509 authorities or JWT keys, by trust domain.
 import { failure } from '../../core/errors.ts'
-import type { Task } from '../../core/run.ts'
-import type { Source } from '../../core/source.ts'
-import { type JwtBundle, parseJwtBundles } from '../../spiffe/jwt-bundle.ts'
+import { parseJwtBundles } from '../../spiffe/jwt-bundle.ts'
 import type { TrustDomain } from '../../spiffe/spiffe-id.ts'
-import { digestOfBundles, type X509Bundle } from '../../spiffe/x509-bundle.ts'
+import { digestOfBundles } from '../../spiffe/x509-bundle.ts'
 import { parseX509Bundles } from '../../spiffe/x509-context.ts'
-import type { IdentityState } from '../sources.ts'
 import { createIdentityCell, type SourceOptions } from '../state.ts'
 import { keepStream } from './stream.ts'
 
@@ -18,13 +15,9 @@ type Kind<B> = {
   /** Equal for equal bundles. */
   readonly digest: (bundle: B) => string
 }
-export interface BundleSource<B> {
-  readonly source: Source<IdentityState<ReadonlyMap<TrustDomain, B>>>
-  readonly run: Task
-}
 
 /** The X.509 bundles of the own and the federated trust domains; each message replaces all of them. */
-export const createX509BundleSource = (options: SourceOptions): BundleSource<X509Bundle> =>
+export const createX509BundleSource = (options: SourceOptions) =>
   create(options, {
     stream: 'x509_bundles',
     open: options.api.x509Bundles,
@@ -33,10 +26,10 @@ export const createX509BundleSource = (options: SourceOptions): BundleSource<X50
   })
 
 /** The JWT bundles of the own and the federated trust domains; each message replaces all of them. */
-export const createJwtBundleSource = (options: SourceOptions): BundleSource<JwtBundle> =>
+export const createJwtBundleSource = (options: SourceOptions) =>
   create(options, { stream: 'jwt_bundles', open: options.api.jwtBundles, parse: parseJwtBundles, digest: (bundle) => bundle.canonical })
 
-function create<B>(options: SourceOptions, { stream, open, parse, digest }: Kind<B>): BundleSource<B> {
+function create<B>(options: SourceOptions, { stream, open, parse, digest }: Kind<B>) {
   const { identity, emit, explain } = options
   const cell = createIdentityCell<ReadonlyMap<TrustDomain, B>>(options, stream, (bundles) => digestOfBundles(bundles, digest))
   const { run } = keepStream(options, {

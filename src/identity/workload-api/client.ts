@@ -1,11 +1,12 @@
 // The Workload API on the wire: the only file of the product that knows gRPC.
+import { addAbortListener } from 'node:events'
 import { type ChannelOptions, Client, credentials, Metadata, type MethodDefinition } from '@grpc/grpc-js'
 import { fromJSON } from '@grpc/proto-loader'
 import protobuf from 'protobufjs'
 import { workloadProto } from '../../../proto/workload.ts'
 import type { Clock } from '../../core/clock.ts'
 import { failure } from '../../core/errors.ts'
-import { linked } from '../../core/run.ts'
+import { within } from '../../core/run.ts'
 import type { JwtSvidMessage } from '../../spiffe/jwt-svid.ts'
 import { grpcTarget, type SocketAddress } from '../../spiffe/socket-address.ts'
 import type { X509ContextMessage } from '../../spiffe/x509-context.ts'
@@ -67,8 +68,7 @@ export function createWorkloadApi(address: SocketAddress, clock: Clock) {
     const client = new Client(grpcTarget(address), credentials.createInsecure(), options)
     const call = client.makeServerStreamRequest(path, requestSerialize, responseDeserialize, request, metadata())
     call.on('error', () => {}) // a cancelled call reports itself after nobody listens any more
-    const abort = () => call.cancel()
-    signal.addEventListener('abort', abort, { once: true })
+    using _ = addAbortListener(signal, () => call.cancel())
     try {
       for await (const message of call) yield message as T
       // Our own abort is known by our own signal: CANCELLED may come from the server, too.
@@ -77,7 +77,6 @@ export function createWorkloadApi(address: SocketAddress, clock: Clock) {
       signal.throwIfAborted()
       throw statusFailure(error, address)
     } finally {
-      signal.removeEventListener('abort', abort)
       call.cancel()
       hangUp(client)
     }
@@ -85,18 +84,11 @@ export function createWorkloadApi(address: SocketAddress, clock: Clock) {
 
   /** On the wire a unary call is a stream of one message. */
   async function unary<T>(method: Method, request: object, signal: AbortSignal): Promise<T> {
-    const done = linked(signal)
-    const giveUp = async (): Promise<never> => {
-      await clock.sleep(unaryMs, done.signal)
-      throw failure('workload_api_silent', `the agent at ${address.text} has not answered a call for ${unaryMs / 1000} s`)
-    }
-    try {
-      const [reply] = await Promise.race([Array.fromAsync(stream<T>(method, request, done.signal)), giveUp()])
-      if (reply === undefined) throw failure('workload_api_unavailable', `the agent at ${address.text} ended a call without an answer`)
-      return reply
-    } finally {
-      done.stop()
-    }
+    const replies = await within(unaryMs, (inTime) => Array.fromAsync(stream<T>(method, request, inTime)), clock, signal)
+    if (replies === undefined) throw failure('workload_api_silent', `the agent at ${address.text} has not answered a call for ${unaryMs / 1000} s`)
+    const [reply] = replies
+    if (reply === undefined) throw failure('workload_api_unavailable', `the agent at ${address.text} ended a call without an answer`)
+    return reply
   }
 
   async function* bundles(method: Method, signal: AbortSignal): AsyncGenerator<Bundles> {
@@ -123,13 +115,7 @@ export function createWorkloadApi(address: SocketAddress, clock: Clock) {
 
 // google.protobuf.Struct stays in its wire form.
 type Struct = { fields?: Record<string, Value> }
-interface Value {
-  numberValue?: number
-  stringValue?: string
-  boolValue?: boolean
-  structValue?: Struct
-  listValue?: { values?: Value[] }
-}
+type Value = { numberValue?: number; stringValue?: string; boolValue?: boolean; structValue?: Struct; listValue?: { values?: Value[] } }
 
 function fromStruct(struct: Struct | null | undefined): Record<string, unknown> {
   return Object.fromEntries(Object.entries(struct?.fields ?? {}).map(([name, value]) => [name, fromValue(value)]))

@@ -2,7 +2,7 @@
 import { steady } from '../../core/backoff.ts'
 import { failure, toFailure } from '../../core/errors.ts'
 import type { Emit } from '../../core/events.ts'
-import { type Running, run, start, type Task } from '../../core/run.ts'
+import { run, start, type Task } from '../../core/run.ts'
 import { createCell, nextWithin } from '../../core/source.ts'
 import { parseJwtSvid } from '../../spiffe/jwt-svid.ts'
 import type { Choice } from '../choice.ts'
@@ -90,15 +90,12 @@ export function createJwtSource(options: SourceOptions & { readonly choice: Choi
       },
     },
     async run(signal) {
-      const keepers = new Map<Watched, Running>()
-      try {
-        for (;;) {
-          const { current } = watched
-          for (const one of current.values()) if (!keepers.has(one)) keepers.set(one, start(one.run))
-          await watched.next(current, signal)
-        }
-      } finally {
-        for (const keeper of keepers.values()) await keeper.stop()
+      await using keepers = new AsyncDisposableStack()
+      for (let kept: ReadonlyMap<string, Watched> = new Map(); ; ) {
+        const { current } = watched
+        for (const [key, one] of current) if (!kept.has(key)) keepers.defer(start(one.run).stop)
+        kept = current
+        await watched.next(kept, signal)
       }
     },
   }

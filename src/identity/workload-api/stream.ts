@@ -47,12 +47,12 @@ export function keepStream<M>({ api, clock, random }: Pick<SourceOptions, 'api' 
 
   /** Reads one stream to its end, and then its successor. Until its own first message, the `old` one stays in its place. */
   async function read(signal: AbortSignal, old?: Opened): Promise<Outcome> {
-    const own: Opened = { ...linked(signal), succeed: () => read(signal, own) }
+    using own: Opened = { ...linked(signal), succeed: () => read(signal, own) }
     const begun = clock.boot()
     let waiting = old !== undefined
     let valid = false
     if (!waiting) active = own
-    const silence = linked(own.signal)
+    using silence = linked(own.signal)
     const silent = failure('workload_api_silent', `the agent at ${address.text} took the call and has not answered for ${silentMs / 1000} s`)
     clock
       .sleep(silentMs, silence.signal)
@@ -83,8 +83,6 @@ export function keepStream<M>({ api, clock, random }: Pick<SourceOptions, 'api' 
       }
       return own.successor ?? { failure: toFailure(error), settled: valid && clock.boot() - begun >= settledMs }
     } finally {
-      silence.stop()
-      own.stop()
       if (active === own) active = undefined
     }
   }

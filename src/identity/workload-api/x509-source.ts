@@ -25,6 +25,7 @@ export function createX509Source(options: SourceOptions & { readonly choice: Cho
   const pending = createCell<X509Context | undefined>(undefined)
   let appliedAt = Number.NEGATIVE_INFINITY
   let announced = ''
+  let heard = ''
   let connected = false
 
   /** Makes the newest message that came count, if it does not already. */
@@ -33,6 +34,9 @@ export function createX509Source(options: SourceOptions & { readonly choice: Cho
     if (next === undefined) return
     pending.set(undefined)
     appliedAt = clock.boot()
+    const whole = next.svids.map((svid) => digestOf({ svid, bundles: next.bundles })).join()
+    if (whole !== heard) emit({ type: 'x509.received', identity, spiffeIds: next.svids.map(({ spiffeId }) => spiffeId) })
+    heard = whole
     try {
       const { svid } = choice.pick(next.svids.map((one) => ({ spiffe_id: one.spiffeId, hint: one.hint, svid: one })))
       if (announced !== svid.leaf.fingerprint256) {

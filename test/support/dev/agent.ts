@@ -4,8 +4,7 @@ import type { JSONWebKeySet } from 'jose'
 import type { Clock } from '../../../src/core/clock.ts'
 import { createCell } from '../../../src/core/source.ts'
 import { fetchJwt, invalid, noIdentity, x509Message } from '../../../src/dev/agent.ts'
-import { createStreams, type NextMessage, type Status, unary } from '../../../src/dev/agent-calls.ts'
-import { createServer, serve } from '../../../src/dev/agent-server.ts'
+import { createServer, createStreams, type NextMessage, type Status, serve, unary } from '../../../src/dev/agent-server.ts'
 import { prepareSocket } from './agent-socket.ts'
 import type { Authority } from './authority.ts'
 import { createEntries, type Entry } from './entries.ts'
@@ -203,7 +202,8 @@ export async function startAgent({ random = Math.random, ...options }: AgentOpti
     /** Removes the socket and ends the streams: gracefully with UNAVAILABLE, or by cutting the connections. */
     stop: (how?: 'graceful' | 'abrupt'): Promise<void> => {
       entries.stop()
-      return (stopping ??= stop(how))
+      if (how === 'abrupt') server.forceShutdown()
+      return (stopping ??= stop())
     },
   }
 }

@@ -3,7 +3,7 @@ import { X509Certificate } from 'node:crypto'
 import type { ServerResponse } from 'node:http'
 import { decodeJwt } from 'jose'
 import type { Clock } from '../../../src/core/clock.ts'
-import { checking, type Handle, issuing, openListener } from '../../../src/dev/aws.ts'
+import { answering, type Handle, openListener } from '../../../src/dev/aws.ts'
 import { type AccountOptions, mintAt, openAccount } from '../../../src/dev/aws-account.ts'
 import { type AwsRequest, isAwsError, refuse } from '../../../src/dev/aws-request.ts'
 
@@ -94,8 +94,8 @@ export async function startDevAws(options: DevAwsOptions) {
       }
     }
   const account = openAccount({ mint: async ({ durationSeconds }) => mintAt(now() + (issueSeconds ?? durationSeconds) * 1000), ...options, clock: { now } })
-  const issuer = await openListener(now, recording('issuing', issuing(account)))
-  const checker = await openListener(now, recording('checking', checking(account)))
+  const issuer = await openListener(now, recording('issuing', answering(account)))
+  const checker = await openListener(now, recording('checking', answering(account)))
   return {
     issuingUrl: issuer.url,
     checkingUrl: checker.url,

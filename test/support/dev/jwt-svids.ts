@@ -1,12 +1,12 @@
 // The JWT half of the tests' dev agent: tokens cached as SPIRE caches them, and ValidateJWTSVID, which really verifies.
 import { createLocalJWKSet, decodeJwt, type JSONWebKeySet, type JWTPayload, jwtVerify } from 'jose'
 import type { Clock } from '../../../src/core/clock.ts'
-import type { Authority } from './authority.ts'
+import type { Authority, JwtRequest } from './authority.ts'
 
 /** Issues through `authority`: gives the cached token until about half of its life is over, then a new one. */
 export function createTokenCache(authority: Authority, clock: Clock, issuer: string | undefined, random: () => number) {
   const cache = new Map<string, { token: string; expiresAt: number }>()
-  return async (spiffeId: string, audience: string[], ttlSeconds: number): Promise<string> => {
+  return async ({ spiffeId, audience, ttlSeconds }: JwtRequest): Promise<string> => {
     const key = JSON.stringify([spiffeId, ttlSeconds, audience.toSorted()])
     const cached = cache.get(key)
     // Asked at each request with a new draw, as in SPIRE: a token may arrive with only half of its life left.

@@ -1,0 +1,145 @@
+// Puts files where they belong so that no reader ever meets an empty one or half of one.
+import { constants } from 'node:fs'
+import { access, open, readlink, realpath, rename, rm, stat, unlink } from 'node:fs/promises'
+import { dirname, resolve } from 'node:path'
+import { type Ownership, removeLeftovers, writeBeside } from '../core/atomic-file.ts'
+import { type Failure, failure, isFailure, systemCode, systemReason } from '../core/errors.ts'
+
+export interface NewFile {
+  readonly path: string
+  readonly data: Buffer
+  readonly mode: number
+  /** A file that was there before keeps its mode. */
+  readonly keepMode?: boolean | undefined
+}
+
+/** Where an output's files go. */
+export interface Place {
+  /** Throws file_write. */
+  write(files: readonly NewFile[]): Promise<void>
+  /** Takes away what is no longer needed; resolves with the milliseconds until there is more to do, if there is. */
+  sweep?(): Promise<number | undefined>
+  /** Takes away what was written. Rejects with the system's error. */
+  remove(): Promise<void>
+}
+
+/** What a system's error about a file is to people; its facts are the path and the reason by itself. */
+export function fileFailure(path: string, error: unknown, what = 'write'): Failure {
+  if (isFailure(error)) return error
+  const reason = systemReason(error)
+  return failure('file_write', `cannot ${what} ${path}: ${reason}`, { facts: { path, reason }, cause: error })
+}
+
+interface Prepared {
+  readonly commit: () => Promise<void>
+  readonly discard: () => Promise<void>
+}
+
+const mostLinks = 40
+
+/** Where a path leads to, also when nothing is there yet: what a writer that follows symbolic links would write. */
+async function follow(path: string): Promise<string> {
+  for (let target = path, links = 0; ; links++) {
+    const next = await readlink(target).catch(() => undefined)
+    if (next === undefined || links === mostLinks) return target
+    target = resolve(await realpath(dirname(target)), next)
+  }
+}
+
+/**
+ * In place, for what cannot be renamed over: everything and then the new length, so that a reader may see old and new side by
+ * side but never nothing. A pipe that nobody reads is refused, and not waited for.
+ */
+async function overwrite(path: string, { data, mode, keepMode }: NewFile): Promise<void> {
+  const probe = await open(path, constants.O_WRONLY | constants.O_CREAT | constants.O_NONBLOCK, mode)
+  const file = await open(path, constants.O_WRONLY).finally(() => probe.close())
+  try {
+    const regular = (await file.stat()).isFile()
+    // First of all: a key must not lie there with the rights of what was there. Whose file it is may have decided otherwise.
+    if (regular && !keepMode) await file.chmod(mode).catch((error) => (systemCode(error) === 'EPERM' ? undefined : Promise.reject(error)))
+    for (let at = 0; at < data.length; ) at += (await file.write(data, at)).bytesWritten
+    if (regular) await file.truncate(data.length)
+  } finally {
+    await file.close()
+  }
+}
+
+/** Notices what would fail; what it returns then takes the place of what is there. */
+async function prepare(file: NewFile, owner: Ownership): Promise<Prepared> {
+  const path = await follow(file.path)
+  const inPlace = async (): Promise<Prepared> => {
+    await access(path, constants.W_OK)
+    return { commit: () => overwrite(path, file), discard: async () => {} }
+  }
+  const before = await stat(path).catch((error) => (systemCode(error) === 'ENOENT' ? undefined : Promise.reject(error)))
+  if (before?.isDirectory()) throw Object.assign(new Error(`${path} is a directory`), { code: 'EISDIR' })
+  // A device, a pipe, or a file that has a second name somewhere: whoever reads there would lose sight of it.
+  if (before !== undefined && (!before.isFile() || before.nlink > 1)) return inPlace()
+  const mode = before !== undefined && file.keepMode ? before.mode & 0o7777 : file.mode
+  let temporary: string
+  try {
+    // Who pre-created a file for somebody else to read has decided whose it is.
+    temporary = await writeBeside(path, file.data, { mode, uid: owner.uid ?? before?.uid, gid: owner.gid ?? before?.gid })
+  } catch (error) {
+    // No rights in the directory, or none to give files away: the file itself may be ours to write all the same.
+    if (before !== undefined && ['EACCES', 'EPERM', 'EROFS'].includes(systemCode(error) ?? '')) return inPlace()
+    throw error
+  }
+  return {
+    commit: async () => {
+      try {
+        await rename(temporary, path)
+      } catch (error) {
+        await unlink(temporary).catch(() => {})
+        // A single file that is mounted here cannot be renamed over.
+        if (systemCode(error) !== 'EBUSY') throw error
+        await overwrite(path, file)
+      }
+    },
+    discard: () => unlink(temporary).catch(() => {}),
+  }
+}
+
+/**
+ * Replaces several files that belong together: all are written beside their places first, so that whatever fails, fails
+ * before the first of them changes; then each takes its place by a rename. Files that were there keep their owner unless
+ * `owner` says otherwise, and stay reachable by their symbolic links; what cannot be renamed over is written in
+ * place. No directory is made. Throws file_write.
+ */
+export async function replaceFiles(files: readonly NewFile[], owner: Ownership = {}): Promise<void> {
+  const prepared: Prepared[] = []
+  try {
+    for (const file of files)
+      prepared.push(
+        await prepare(file, owner).catch((error) => {
+          throw fileFailure(file.path, error)
+        }),
+      )
+  } catch (error) {
+    for (const one of prepared) await one.discard()
+    throw error
+  }
+  for (const [index, one] of prepared.entries()) {
+    try {
+      await one.commit()
+    } catch (error) {
+      for (const rest of prepared.slice(index + 1)) await rest.discard()
+      throw fileFailure(files[index]?.path ?? '', error)
+    }
+  }
+}
+
+/** Files by their paths, wherever they are. */
+export function plainFiles(owner: Ownership): Place {
+  let paths: readonly string[] | undefined
+  return {
+    async write(files) {
+      if (paths === undefined) for (const { path } of files) await removeLeftovers(await follow(path))
+      await replaceFiles(files, owner)
+      paths = files.map(({ path }) => path)
+    },
+    async remove() {
+      for (const path of paths ?? []) await rm(await follow(path), { force: true })
+    },
+  }
+}

@@ -1,0 +1,99 @@
+// helper.conf → the daemon's Config: everything that is spiffe-helper's way is said here, in values that any front door could use.
+import { posix } from 'node:path'
+import type { Config, FileConfig, HookConfig } from '../config/config.ts'
+import { signalNumber } from '../core/signals.ts'
+import { parseSocketAddress } from '../spiffe/socket-address.ts'
+import { splitArguments } from './cmd-args.ts'
+import type { HelperConfig } from './keys.ts'
+import { hookNames, origin } from './log-format.ts'
+
+const nothing: Omit<Config, 'identities' | 'files' | 'hooks'> = {
+  origin,
+  profiles: [],
+  consumers: [],
+  imdsEndpoints: [],
+  runtimeDir: '',
+  onIdentityWithdrawn: 'keep',
+  stopTimeoutMs: 5_000,
+  shutdownGraceMs: 0,
+  log: { level: 'info', format: 'text' },
+}
+
+/** Go's path.Join: an empty directory is no directory. */
+export const joined = (directory: string, name: string): string => posix.join(directory, name).replace(/(?<=.)\/$/, '')
+
+/**
+ * What helper.conf asks for, on top of `base`, the configuration that its "svidecar_config" names. `mask` is the umask, which takes
+ * rights from new files as it does for the original. Throws socket_address_invalid.
+ */
+export function assembleHelperConfig(helper: HelperConfig, base: Config | undefined, mask: number) {
+  const { agentAddress, certDir, modes, hint, x509 } = helper
+  const common = { identity: origin, removeAtStop: false }
+  // A mode that is not said is for new files only.
+  const mode = (given: number | undefined, usual: number) => ({ mode: (given ?? usual) & ~mask, keepMode: given === undefined })
+  const key = mode(modes.key, 0o600)
+  const outputs = new Map<string, string | undefined>()
+  const named = (what: string, path?: string): string => {
+    outputs.set(`${origin} ${what}`, path)
+    return `${origin} ${what}`
+  }
+  const files: FileConfig[] = []
+  if (x509 !== undefined)
+    files.push({
+      ...common,
+      ...mode(modes.cert, 0o644),
+      kind: 'x509',
+      name: named('x509'),
+      names: { certificate: joined(certDir, x509.certificate), key: joined(certDir, x509.key), bundle: joined(certDir, x509.bundle) },
+      keyMode: key.mode,
+      keepKeyMode: key.keepMode,
+      intermediates: helper.addIntermediatesToBundle ? 'bundle' : 'certificate',
+      federated: helper.includeFederatedDomains ? 'merged' : 'none',
+      omitExpired: helper.omitExpired,
+    })
+  if (helper.jwtBundleFileName !== '') {
+    const path = joined(certDir, helper.jwtBundleFileName)
+    files.push({ ...common, ...mode(modes.jwtBundle, 0o600), kind: 'jwt_bundle', name: named('jwt_bundle', path), path, format: 'spiffe-helper' })
+  }
+  for (const [index, { audience, extraAudiences, fileName }] of helper.jwtSvids.entries()) {
+    const path = joined(certDir, fileName)
+    const name = named(`jwt_svids[${index}]`, path)
+    files.push({ ...common, ...mode(modes.jwtSvid, 0o600), kind: 'jwt', name, path, audience: [audience, ...extraAudiences], removeExpired: false })
+  }
+  const { hooks, warnings, badArguments } = assembleHooks(helper)
+  const identity = {
+    name: origin,
+    workloadApi: parseSocketAddress(/^(unix|tcp):/.test(agentAddress) ? agentAddress : `unix://${agentAddress}`),
+    hint: hint === '' ? undefined : hint,
+    followFirst: hint === '',
+  }
+  const own = base ?? { ...nothing, identities: [], files: [], hooks: [] }
+  const config = { ...own, identities: [...own.identities, identity], files: [...own.files, ...files], hooks: [...own.hooks, ...hooks] }
+  return { config, outputs, warnings, badArguments }
+}
+
+function assembleHooks({ cmd, cmdArgs, pidFileName, renewSignal, daemonMode }: HelperConfig) {
+  // What the original finds only when it signals for the first time.
+  const warnings: string[] = []
+  const hooks: HookConfig[] = []
+  // Why `cmd` cannot be started, whenever it should be.
+  let badArguments: string | undefined
+  if (!daemonMode) return { hooks, warnings, badArguments }
+  if (renewSignal !== '' && signalNumber(renewSignal) === undefined)
+    warnings.push(`renew_signal ${JSON.stringify(renewSignal)} is no signal, and nobody will be told of an update: write a whole name such as SIGHUP`)
+  if (cmd !== '') {
+    try {
+      const command = [cmd, ...splitArguments(cmdArgs)]
+      hooks.push({
+        name: hookNames.cmd,
+        on: ['x509'],
+        action: { kind: 'child', command, restart: false, ...(renewSignal === '' ? {} : { signal: renewSignal }) },
+      })
+    } catch (error) {
+      badArguments = `error parsing cmd arguments: ${(error as Error).message}`
+      warnings.push(`cmd_args cannot be read, and cmd will not be started: ${(error as Error).message}`)
+    }
+  }
+  if (pidFileName !== '') hooks.push({ name: hookNames.pidFile, on: ['x509'], action: { kind: 'signal', pidFile: pidFileName, signal: renewSignal } })
+  return { hooks, warnings, badArguments }
+}
