@@ -9,9 +9,10 @@ import { type FailureCode, isFailure, sentence } from './core/errors.ts'
 
 process.title = 'svidecar'
 
-// SIGUSR1 opens Node's inspector, which reads every secret of the process: taken away first of all. SIGUSR2 would end it.
+// SIGUSR1 opens Node's inspector, which reads every secret of the process: taken away first of all.
 process.on('SIGUSR1', () => {})
-process.on('SIGUSR2', () => {})
+// These would end it, and nobody means them to.
+for (const name of ['SIGUSR2', 'SIGALRM', 'SIGIO'] as const) process.on(name, () => {})
 
 const io: Io = {
   env: process.env,

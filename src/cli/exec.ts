@@ -84,6 +84,8 @@ async function withOwnDaemon(words: readonly string[], values: Values, timeoutMs
       profiles: configured.profiles.filter(({ name }) => name === profile).map((one) => ({ ...one, required: true })),
       consumers: [{ name: 'exec', profiles: [profile], audiences: [], mode: 0o400 }],
       containerEndpoint: { listen: { host: '127.0.0.1', port: 0 }, hostNames: [] },
+      files: [],
+      hooks: [],
       imdsEndpoints: [],
       metricsEndpoint: undefined,
       statusEndpoint: undefined,
