@@ -133,7 +133,7 @@ export const exec: Command = {
     if (words.length === 0)
       throw failure('usage', 'svidecar exec needs a command after --', { remedy: 'Such as: svidecar exec -- aws sts get-caller-identity.' })
     const { consumer, profile, timeout = '60s' } = values
-    const timeoutMs = parseDuration(timeout, 'timeout')
+    const timeoutMs = parseDuration(timeout, '--timeout')
     if (consumer === undefined) return withOwnDaemon(words, values, timeoutMs, io)
     await waitUntilReady(values, timeoutMs, io)
     return supervise(words, await fetchEnvironment(consumerSocket(await runtimeDir(values, io), consumer), profile), io, io.nextSignal(passedOn))

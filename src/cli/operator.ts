@@ -102,7 +102,7 @@ export const wait: Command = {
   },
   details: "Also waits for the daemon itself. Where the control socket may not be opened it asks on the consumer's.",
   example: 'svidecar wait --timeout 30s',
-  run: async (values, io) => waitUntilReady(values, parseDuration(values['timeout'] ?? '60s', 'timeout'), io),
+  run: async (values, io) => waitUntilReady(values, parseDuration(values['timeout'] ?? '60s', '--timeout'), io),
 }
 
 export const healthcheck: Command = {

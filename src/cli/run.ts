@@ -36,7 +36,7 @@ export const once: Command = {
     'Exit status 0 when every required profile got credentials, every file was written and every hook was told. Tries until the timeout: an agent that comes late is no error.',
   example: 'svidecar once --config /etc/svidecar/config.yaml --timeout 30s',
   async run(values, io) {
-    const timeoutMs = parseDuration(values['timeout'] ?? '60s', 'timeout')
+    const timeoutMs = parseDuration(values['timeout'] ?? '60s', '--timeout')
     const config = await configuration(values, io)
     const { runOnce } = await import('../daemon/once.ts')
     const stop = new AbortController()

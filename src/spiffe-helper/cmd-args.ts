@@ -5,12 +5,19 @@
  * is not empty counts. Throws an Error in the words of Go's encoding/csv.
  */
 export function splitArguments(text: string): string[] {
-  const line = text.replaceAll('\r\n', '\n').replace(/^\n+/, '')
   if (text === '') return []
+  const lines = text.replaceAll('\r\n', '\n').replace(/\r$/, '')
+  const line = lines.replace(/^\n+/, '')
   if (line === '') throw new Error('EOF')
-  const lineNumber = text.replaceAll('\r\n', '\n').length - line.length + 1
+  const firstLine = lines.length - line.length + 1
   const words: string[] = []
-  const wrong = (at: number, what: string): Error => new Error(`parse error on line ${lineNumber}, column ${Buffer.byteLength(line.slice(0, at)) + 1}: ${what}`)
+  const wrong = (at: number, what: string): Error => {
+    // The end of the text belongs to the last line that has something, be it its end alone.
+    const start = line.lastIndexOf('\n', at === line.length ? at - 2 : at - 1) + 1
+    const inLine = firstLine + line.slice(0, start).split('\n').length - 1
+    const record = inLine === firstLine ? '' : `record on line ${firstLine}; `
+    return new Error(`${record}parse error on line ${inLine}, column ${Buffer.byteLength(line.slice(start, at)) + 1}: ${what}`)
+  }
   for (let at = 0; ; ) {
     let word = ''
     if (line[at] === '"') {

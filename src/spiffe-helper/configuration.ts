@@ -2,7 +2,7 @@
 import { posix } from 'node:path'
 import type { Config, FileConfig, HookConfig } from '../config/config.ts'
 import { signalNumber } from '../core/signals.ts'
-import { parseSocketAddress } from '../spiffe/socket-address.ts'
+import { parseSocketAddress, type SocketAddress } from '../spiffe/socket-address.ts'
 import { splitArguments } from './cmd-args.ts'
 import type { HelperConfig } from './keys.ts'
 import { hookNames, origin } from './log-format.ts'
@@ -21,6 +21,14 @@ const nothing: Omit<Config, 'identities' | 'files' | 'hooks'> = {
 
 /** Go's path.Join: an empty directory is no directory. */
 export const joined = (directory: string, name: string): string => posix.join(directory, name).replace(/(?<=.)\/$/, '')
+
+/** The original has a bare path for a socket, and blanks in it. Throws socket_address_invalid. */
+export function agentAt(address: string): SocketAddress {
+  const text = /^(unix|tcp):/.test(address) ? address : `unix://${address}`
+  const found = parseSocketAddress(text.replaceAll(' ', '_'))
+  const path = found.kind === 'tcp' ? '' : text.slice(-found.path.length)
+  return found.kind === 'tcp' ? found : { ...found, path, text: `unix://${path}` }
+}
 
 /**
  * What helper.conf asks for, on top of `base`, the configuration that its "svidecar_config" names. `mask` is the umask, which takes
@@ -61,12 +69,7 @@ export function assembleHelperConfig(helper: HelperConfig, base: Config | undefi
     files.push({ ...common, ...mode(modes.jwtSvid, 0o600), kind: 'jwt', name, path, audience: [audience, ...extraAudiences], removeExpired: false })
   }
   const { hooks, warnings, badArguments } = assembleHooks(helper)
-  const identity = {
-    name: origin,
-    workloadApi: parseSocketAddress(/^(unix|tcp):/.test(agentAddress) ? agentAddress : `unix://${agentAddress}`),
-    hint: hint === '' ? undefined : hint,
-    followFirst: hint === '',
-  }
+  const identity = { name: origin, workloadApi: agentAt(agentAddress), hint: hint === '' ? undefined : hint, followFirst: hint === '' }
   const own = base ?? { ...nothing, identities: [], files: [], hooks: [] }
   const config = { ...own, identities: [...own.identities, identity], files: [...own.files, ...files], hooks: [...own.hooks, ...hooks] }
   return { config, outputs, warnings, badArguments }

@@ -1,4 +1,5 @@
 // The command line of spiffe-helper, read as Go's flag package reads it: -x is --x, a flag takes its value from =, and the first other word ends it.
+import { goQuote } from './go-quote.ts'
 
 export type Flags =
   | { readonly kind: 'run'; readonly config: string; readonly daemonMode: boolean | undefined }
@@ -15,10 +16,7 @@ const usageOf = (program: string): string => `Usage of ${program}:
     \tprint version
 `
 
-const booleans: Readonly<Record<string, boolean>> = Object.fromEntries([
-  ...['1', 't', 'T', 'true', 'TRUE', 'True'].map((text) => [text, true]),
-  ...['0', 'f', 'F', 'false', 'FALSE', 'False'].map((text) => [text, false]),
-])
+const [yes, no] = ['1 t T true TRUE True', '0 f F false FALSE False'].map((words) => words.split(' '))
 
 /** Parses the arguments of `program`; whatever follows the first that is no flag is ignored, as the original does. */
 export function parseFlags(args: readonly string[], program: string): Flags {
@@ -38,8 +36,8 @@ export function parseFlags(args: readonly string[], program: string): Flags {
       if (given === undefined) return wrong('flag needs an argument: -config')
       config = given
     } else if (name === 'daemon-mode' || name === 'version') {
-      const given = booleans[value ?? 'true']
-      if (given === undefined) return wrong(`invalid boolean value ${JSON.stringify(value)} for -${name}: parse error`)
+      const given = yes?.includes(value ?? 'true') ? true : no?.includes(value ?? 'true') ? false : undefined
+      if (given === undefined) return wrong(`invalid boolean value ${goQuote(value ?? '')} for -${name}: parse error`)
       if (name === 'version') version = given
       else daemonMode = given
     } else return wrong(`flag provided but not defined: -${name}`)

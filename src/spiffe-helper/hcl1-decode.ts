@@ -1,4 +1,5 @@
 // HCL1's tree into values of known types, by the rules and with the messages of hashicorp/hcl v1.
+import { goQuote } from './go-quote.ts'
 import { at, Hcl1Error, type Item, type Node, nowhere } from './hcl1.ts'
 import type { Place } from './hcl1-scan.ts'
 
@@ -13,12 +14,14 @@ export interface Decoded {
 
 const typeOf = ({ kind }: Node): string => ({ literal: '*ast.LiteralType', object: '*ast.ObjectList', list: '*ast.ListType' })[kind]
 
+const objectOf = (items: readonly Item[]): Node => ({ kind: 'object', at: nowhere, items })
+
 /** Where hashicorp/hcl says that a value is: an object is where its first key is. */
 const placeOf = (node: Node): Place => (node.kind === 'object' ? (node.items[0]?.keys[0]?.at ?? nowhere) : node.at)
 
 const wrong = (node: Node, message: string): Hcl1Error => at(placeOf(node), message)
 
-const syntax = (text: string, why: string): Hcl1Error => new Hcl1Error(`strconv.ParseInt: parsing ${JSON.stringify(text)}: ${why}`)
+const syntax = (text: string, why: string): Hcl1Error => new Hcl1Error(`strconv.ParseInt: parsing ${goQuote(text)}: ${why}`)
 
 /** As Go's strconv.ParseInt with base 0: 0x, 0o, 0b and a plain leading zero name the base. */
 export function parseInteger(text: string): number {
@@ -56,7 +59,10 @@ function decodeValue(name: string, kind: Kind, node: Node, before: unknown): unk
   for (const [index, entry] of entries.entries()) {
     const inner = `${name}[${index}]`
     const isItem = 'keys' in entry
-    const value = isItem ? entry.value : entry
+    // Of two labels the second becomes a key, which hashicorp/hcl means for JSON.
+    const value = !isItem ? entry : entry.keys.length === 2 ? objectOf([{ ...entry, keys: entry.keys.slice(1) }]) : entry.value
+    if (kind === 'strings' && (isItem || value.kind === 'object'))
+      throw at((isItem ? entry.keys[0]?.at : value.at) ?? nowhere, `${inner}: unknown type for string *ast.Object${isItem ? 'Item' : 'Type'}`)
     if (kind === 'strings') elements.push(decodeValue(inner, 'string', value, undefined))
     // A block without a label is taken apart: each attribute becomes an entry of its own.
     else if (isItem && value.kind === 'literal') elements.push(decodeStruct(inner, kind.list, [entry]))
@@ -74,7 +80,7 @@ export function decodeStruct(name: string, shape: Shape, items: readonly Item[],
     const found = items.filter(({ keys }) => fold(keys[0]?.name ?? '') === field)
     const labelled = found.filter(({ keys }) => keys.length > 1).map(({ keys, value }) => ({ keys: keys.slice(1), value }))
     const inner = `${name}.${field}`
-    if (labelled.length > 0) values[field] = decodeValue(inner, kind, { kind: 'object', at: nowhere, items: labelled }, values[field])
+    if (labelled.length > 0) values[field] = decodeValue(inner, kind, objectOf(labelled), values[field])
     for (const { keys, value } of found) if (keys.length === 1) values[field] = decodeValue(inner, kind, value, values[field])
   }
   const seen = items.flatMap(({ keys }, index) => (index > 0 && keys.length > 1 ? [] : keys)).filter(({ quoted }) => !quoted)

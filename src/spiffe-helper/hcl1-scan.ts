@@ -19,7 +19,7 @@ const punctuation = '[LBRACK ]RBRACK {LBRACE }RBRACE ,COMMA =ASSIGN .PERIOD +ADD
 const skipped = /(?:[ \t\n\r]|#[^\n]*|\/\/[^\n]*|\/\*[^]*?\*\/)*/y
 const identifier = /[\p{L}_][\p{L}\p{Nd}_.-]*/uy
 const number = /-?(?:0[xX][0-9a-fA-F]*|\d+(?:\.\d*)?(?:[eE][+-]?\d*)?)|\.\d+/y
-const heredoc = /<<(-?)([\p{L}\p{Nd}_]*)\r?/uy
+const heredoc = /<<(-?)([\p{L}\p{Nd}_]*)(?:\r(?=\n))?/uy
 const escape = /\\(?:[abfnrtv\\"]|[0-7]{3}|x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|U00(?:0[0-9a-fA-F]|10)[0-9a-fA-F]{4})/y
 const halfEscape = /\\(?:[0-7]{1,2}|x[0-9a-fA-F]?|u[0-9a-fA-F]{0,3}|U[0-9a-fA-F]{0,8})?/y
 
@@ -48,9 +48,10 @@ export function scan(text: string) {
     pattern.lastIndex = at
     return pattern.exec(text)
   }
-  const take = (type: string, end: number, value = text.slice(offset, end)): Token => {
+  /** `looks`: how often hashicorp/hcl looks at the end of the text, if the token is there; each time counts for a column. */
+  const take = (type: string, end: number, value = text.slice(offset, end), looks = 0): Token => {
     const token = { type, at: placeOf(offset), text: text.slice(offset, end), value }
-    offset = Math.min(end, text.length)
+    offset = end === text.length ? end + looks : end
     return token
   }
 
@@ -67,9 +68,11 @@ export function scan(text: string) {
       if (character === '{' && (braces > 0 || (text[index - 1] === '$' && index > offset + 1))) braces++
       else if (character === '}' && braces > 0) braces--
       else if (character === '\\') {
-        const found = match(escape, index)
-        if (found === null) wrong(index + (match(halfEscape, index)?.[0].length ?? 0), 'illegal char escape')
-        index += (found?.[0].length ?? 2) - 1
+        const whole = match(escape, index)?.[0]
+        const half = match(halfEscape, index)?.[0] ?? ''
+        if (whole === undefined) wrong(index + half.length, 'illegal char escape')
+        // Where no digit follows, the next character counts for one.
+        index += (whole?.length ?? (/[xuU]$/.test(half) ? 3 : 2)) - 1
       }
     }
   }
@@ -79,37 +82,30 @@ export function scan(text: string) {
     const hex = /^-?0[xX]/.test(found)
     const float = !hex && /[.eE]/.test(found)
     if (/[xX]$/.test(found)) wrong(end, 'illegal hexadecimal number')
-    else if (!hex && !float && /^-?0\d*[89]/.test(found)) wrong(end, 'illegal octal number')
-    return take(float ? 'FLOAT' : 'NUMBER', end)
+    else if (!hex && !float && /^-?0\d+[89]/.test(found)) wrong(end, 'illegal octal number')
+    return take(float ? 'FLOAT' : 'NUMBER', end, found, float || /^-?0/.test(found) ? 1 : 2)
   }
 
   function heredocToken(): Token {
     const [opening = '', dash = '', anchor = ''] = match(heredoc) ?? []
     const after = offset + Math.max(1, opening.length)
-    const refusal =
-      opening === ''
-        ? "heredoc expected second '<', didn't see it"
-        : text[after] === undefined
-          ? 'heredoc not terminated'
-          : text[after] !== '\n'
-            ? 'invalid characters in heredoc anchor'
-            : anchor === ''
-              ? 'zero-length heredoc anchor'
-              : undefined
-    if (refusal !== undefined) {
-      wrong(after, refusal)
-      return take('HEREDOC', after)
+    const refused = (why: string, end = after): Token => {
+      wrong(end, why)
+      return take('HEREDOC', end)
     }
+    if (opening === '') return refused("heredoc expected second '<', didn't see it")
+    if (text[after] === undefined) return refused('heredoc not terminated')
+    if (text[after] !== '\n') return refused('invalid characters in heredoc anchor')
+    if (anchor === '') return refused('zero-length heredoc anchor')
     const start = after + 1
     for (let line = start; ; ) {
       const end = text.indexOf('\n', line)
-      if (end < 0) {
-        wrong(text.length, 'heredoc not terminated')
-        return take('HEREDOC', text.length)
-      }
-      const [, indentation, word] = /^(\s*)(.*?)\r*$/.exec(text.slice(line, end)) ?? []
+      if (end < 0) return refused('heredoc not terminated', text.length)
+      const [, indentation = '', word] = /^(\s*)(.*?)\r*$/.exec(text.slice(line, end)) ?? []
       const body = text.slice(start, line)
-      if (word === anchor) return take('HEREDOC', end + 1, dash === '' ? body : unindent(body, indentation ?? ''))
+      // The dash counts for the length that the last line must have.
+      if (word === anchor && end - line >= dash.length + anchor.length)
+        return take('HEREDOC', end + 1, dash === '' ? body + indentation : unindent(body, indentation))
       line = end + 1
     }
   }
@@ -122,9 +118,9 @@ export function scan(text: string) {
     next(): Token {
       offset += match(skipped)?.[0].length ?? 0
       const first = text[offset]
-      if (first === undefined) return take('EOF', offset, '')
+      if (first === undefined) return take('EOF', offset + 1, '')
       const word = match(identifier)?.[0]
-      if (word !== undefined) return take(word === 'true' || word === 'false' ? 'BOOL' : 'IDENT', offset + word.length)
+      if (word !== undefined) return take(word === 'true' || word === 'false' ? 'BOOL' : 'IDENT', offset + word.length, word, 1)
       const digits = match(number)?.[0]
       if (digits !== undefined) return numberToken(digits)
       if (first === '"') return string()
@@ -144,10 +140,14 @@ const simpleEscapes: Readonly<Record<string, string>> = { a: '\x07', b: '\b', f:
 /** What a string in quotes means: escapes resolved, but nothing inside ${…}. */
 function unquote(raw: string): string {
   let braces = 0
-  return raw.replaceAll(/\$\{|[{}]|\\(?:([0-7]{3})|x(..)|u(.{4})|U(.{8})|(.))/gs, (whole, octal, hex, short, long, simple) => {
+  return raw.replaceAll(/\$\{|[{}]|(?:\\(?:[0-7]{3}|x[0-9a-fA-F]{2}))+|\\(?:u(.{4})|U(.{8})|(.))/gs, (whole, short, long, simple) => {
     if (whole.startsWith('\\') && braces === 0) {
-      const point = octal === undefined ? Number.parseInt(hex ?? short ?? long, 16) : Number.parseInt(octal, 8)
-      return simple === undefined ? String.fromCodePoint(Math.min(point || 0, 0x10ffff)) : (simpleEscapes[simple] ?? simple)
+      if (simple !== undefined) return simpleEscapes[simple] ?? simple
+      const point = Number.parseInt(short ?? long, 16)
+      if (!Number.isNaN(point)) return String.fromCodePoint(Math.min(point, 0x10ffff)).toWellFormed()
+      // Bytes, of which several may be one character.
+      const codes = whole.split('\\').slice(1) as string[]
+      return Buffer.from(codes.map((code) => Number(code.startsWith('x') ? `0${code}` : `0o${code}`))).toString()
     }
     if (whole === '${' || (whole === '{' && braces > 0)) braces++
     else if (whole === '}' && braces > 0) braces--

@@ -29,27 +29,47 @@ export const at = ({ line, column }: Place, message: string): Hcl1Error => new H
 /** Parses HCL1; a text whose first character is a brace is JSON to HCL1. Throws Hcl1Error. */
 export const parseHcl1 = (text: string): readonly Item[] => (/^\s*\{/.test(text) ? parseJson(text) : parse(text.replaceAll('\r\n', '\n')))
 
+/** The text of a file, whose bytes have to be UTF-8. Throws Hcl1Error. */
+export function textOf(bytes: Buffer): string {
+  const text = bytes.toString()
+  const again = Buffer.from(text)
+  const wrong = bytes.findIndex((byte, index) => byte !== again[index])
+  if (wrong < 0) return text
+  throw at(scan(text).placeOf(bytes.toString('utf8', 0, wrong).length), 'illegal UTF-8 encoding')
+}
+
+// The original goes on until its stack is full.
+const deepest = 1_024
+const tooDeep = new Hcl1Error(`nested more than ${deepest} deep`)
+
 const literalTypes: readonly string[] = ['NUMBER', 'FLOAT', 'BOOL', 'STRING', 'HEREDOC']
 
 function parse(source: string): readonly Item[] {
   const scanner = scan(source)
-  let token = scanner.next()
+  let ahead: Token | undefined
+  // No token is looked for before it is needed: what cannot be read behind a mistake is not told.
+  const peek = (): Token => (ahead ??= scanner.next())
+  let depth = 0
   const advance = (): Token => {
-    const taken = token
-    token = scanner.next()
+    const taken = peek()
+    ahead = undefined
+    depth += taken.type.startsWith('LBR') ? 1 : taken.type.startsWith('RBR') ? -1 : 0
+    if (depth > deepest) throw tooDeep
     return taken
   }
 
-  const nul = source.indexOf('\0')
-  if (nul >= 0) throw at(scanner.placeOf(nul), 'unexpected null character (0x00)')
+  const forbidden = source.search(/[\0\uE123]/)
+  const why = source[forbidden] === '\0' ? 'unexpected null character (0x00)' : 'unicode code point U+E123 reserved for internal use'
+  if (forbidden >= 0) throw at(scanner.placeOf(forbidden), why)
 
   function items(inObject: boolean): Item[] {
     const found: Item[] = []
-    while (!(inObject && token.type === 'RBRACE')) {
+    while (!(inObject && peek().type === 'RBRACE')) {
       const keys = keysOfItem()
-      if (keys === undefined) break
-      found.push({ keys, value: itemValue(keys) })
-      if (token.type === 'COMMA') advance()
+      const value = keys && itemValue(keys)
+      if (keys === undefined || value === undefined) break
+      found.push({ keys, value })
+      if (peek().type === 'COMMA') advance()
     }
     return found
   }
@@ -58,7 +78,7 @@ function parse(source: string): readonly Item[] {
   function keysOfItem(): Key[] | undefined {
     const keys: Key[] = []
     for (;;) {
-      const { type, at: place, value: name } = token
+      const { type, at: place, value: name } = peek()
       if (type === 'IDENT' || type === 'STRING') {
         keys.push({ name, quoted: type === 'STRING', at: place })
         advance()
@@ -66,13 +86,14 @@ function parse(source: string): readonly Item[] {
         if (type === 'ASSIGN' && keys.length > 1) throw at(place, `nested object expected: LBRACE got: ${type}`)
         if (keys.length === 0) throw at(place, type === 'ASSIGN' ? 'no object keys found!' : `expected: IDENT | STRING got: ${type}`)
         return keys
-      } else if (type === 'EOF' && keys.length === 0) return undefined
+      } else if (type === 'EOF' && keys.length === 0) return void advance()
       else if (keys.length > 0 && (type === 'EOF' || type === 'RBRACE')) return keys
       else throw at(place, type === 'ILLEGAL' ? 'illegal character' : `expected: IDENT | STRING | ASSIGN | LBRACE got: ${type}`)
     }
   }
 
-  function itemValue(keys: readonly Key[]): Node {
+  /** Undefined where the text ends behind the equals sign, which hashicorp/hcl passes over. */
+  function itemValue(keys: readonly Key[]): Node | undefined {
     const { type, at: place } = advance()
     if (type === 'LBRACE') return object(place)
     if (type !== 'ASSIGN') {
@@ -83,7 +104,7 @@ function parse(source: string): readonly Item[] {
     if (literalTypes.includes(next.type)) return { kind: 'literal', ...next }
     if (next.type === 'LBRACE') return object(next.at)
     if (next.type === 'LBRACK') return list(next.at)
-    if (next.type === 'EOF') throw new Hcl1Error('EOF token found')
+    if (next.type === 'EOF') return undefined
     throw at(next.at, `Unknown token: ${next.at.line}:${next.at.column} ${next.type} ${next.text}`)
   }
 
@@ -100,6 +121,7 @@ function parse(source: string): readonly Item[] {
       try {
         return element(start)
       } catch (error) {
+        if (error === tooDeep) throw error
         throw at(start, `error while trying to parse ${what} within list: ${(error as Error).message}`)
       }
     }
@@ -132,28 +154,26 @@ function parse(source: string): readonly Item[] {
  * makes any `jwt_svids` in JSON unusable there, and so here.
  */
 function parseJson(text: string): readonly Item[] {
-  const toNode = (value: unknown): Node => {
-    if (Array.isArray(value)) return { kind: 'list', at: nowhere, elements: value.map(toNode) }
-    if (typeof value === 'object' && value !== null) return { kind: 'object', at: nowhere, items: toItems(value) }
+  const toNode = (value: unknown, depth: number): Node => {
+    if (depth > deepest) throw tooDeep
+    if (Array.isArray(value)) return { kind: 'list', at: nowhere, elements: value.map((element) => toNode(element, depth + 1)) }
+    if (typeof value === 'object' && value !== null) return { kind: 'object', at: nowhere, items: toItems(value, depth + 1) }
     const type = typeof value === 'boolean' ? 'BOOL' : typeof value === 'string' || value === null ? 'STRING' : Number.isInteger(value) ? 'NUMBER' : 'FLOAT'
-    return {
-      kind: 'literal',
-      at: nowhere,
-      type,
-      text: JSON.stringify(value),
-      value: typeof value === 'string' ? value : value === null ? '' : JSON.stringify(value),
-    }
+    const plain = typeof value === 'string' ? value : value === null ? '' : JSON.stringify(value)
+    return { kind: 'literal', at: nowhere, type, text: JSON.stringify(value), value: plain }
   }
   const flatten = ({ keys, value }: Item): Item[] => {
     const inner = value.kind === 'object' ? value.items : value.kind === 'list' ? value.elements.map((element) => ({ keys: [], value: element })) : []
     const objects = inner.length > 0 && inner.every((item) => item.value.kind === 'object')
     return objects ? inner.flatMap((item) => flatten({ keys: [...keys, ...item.keys], value: item.value })) : [{ keys, value }]
   }
-  const toItems = (object: object): Item[] =>
-    Object.entries(object).flatMap(([name, value]) => flatten({ keys: [{ name, quoted: false, at: nowhere }], value: toNode(value) }))
+  const toItems = (object: object, depth = 0): Item[] =>
+    Object.entries(object).flatMap(([name, value]) => flatten({ keys: [{ name, quoted: false, at: nowhere }], value: toNode(value, depth) }))
+  let value: object
   try {
-    return toItems(JSON.parse(text) as object)
+    value = JSON.parse(text) as object
   } catch (error) {
     throw new Hcl1Error(`error parsing JSON: ${(error as Error).message}`)
   }
+  return toItems(value)
 }

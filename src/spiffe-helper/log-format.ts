@@ -2,17 +2,13 @@
 import type { Clock } from '../core/clock.ts'
 import { type Failure, sentence } from '../core/errors.ts'
 import type { Event, EventOf, Stream } from '../core/events.ts'
+import { goQuote } from './go-quote.ts'
 
 export type LogLevel = 'info' | 'warning' | 'error'
 export type HelperLog = (level: LogLevel, message: string, fields?: Readonly<Record<string, string>>) => void
 
-const escapes: Readonly<Record<string, string>> = { '\\u0007': '\\a', '\\u000b': '\\v' }
-
-/** As Go's %q, for what is not plain. */
-function quote(text: string): string {
-  if (/^[a-zA-Z0-9._/@^+-]+$/.test(text)) return text
-  return JSON.stringify(text).replaceAll(/\\u00[0-9a-f]{2}/g, (code) => escapes[code] ?? `\\x${code.slice(4)}`)
-}
+/** Nothing around an empty text, as logrus has it. */
+const quote = (text: string): string => (/^[a-zA-Z0-9._/@^+-]*$/.test(text) ? text : goQuote(text))
 
 /** RFC 3339 with the offset of this machine. */
 function timestamp(ms: number): string {
@@ -29,16 +25,11 @@ export function createHelperLog(write: (line: string) => void, clock: Clock, ter
   const begun = clock.boot()
   return (level, message, fields = {}) => {
     const sorted = Object.entries({ ...fields, system: 'spiffe-helper' }).toSorted(([a], [b]) => (a < b ? -1 : 1))
-    if (terminal) {
-      const paint = (text: string): string => `\x1b[${colours[level]}m${text}\x1b[0m`
-      const seconds = String(Math.floor((clock.boot() - begun) / 1000)).padStart(4, '0')
-      write(
-        `${paint(level.toUpperCase().slice(0, 4))}[${seconds}] ${message.padEnd(44)} ${sorted.map(([key, value]) => ` ${paint(key)}=${quote(value)}`).join('')}\n`,
-      )
-    } else {
-      const rest = sorted.map(([key, value]) => ` ${key}=${quote(value)}`).join('')
-      write(`time="${timestamp(clock.now())}" level=${level} msg=${quote(message)}${rest}\n`)
-    }
+    const paint = (text: string): string => (terminal ? `\x1b[${colours[level]}m${text}\x1b[0m` : text)
+    const rest = sorted.map(([key, value]) => ` ${paint(key)}=${quote(value)}`).join('')
+    const seconds = String(Math.floor((clock.boot() - begun) / 1000)).padStart(4, '0')
+    if (terminal) write(`${paint(level.toUpperCase().slice(0, 4))}[${seconds}] ${message.padEnd(44)} ${rest}\n`)
+    else write(`time="${timestamp(clock.now())}" level=${level} msg=${quote(message)}${rest}\n`)
   }
 }
 

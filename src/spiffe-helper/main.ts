@@ -7,6 +7,8 @@ import { errorText, systemCode, systemReason } from '../core/errors.ts'
 import { inheritedUmask, keepSocketsPrivate } from '../core/umask.ts'
 import { assembleHelperConfig } from './configuration.ts'
 import { parseFlags } from './flags.ts'
+import { goQuote } from './go-quote.ts'
+import { textOf } from './hcl1.ts'
 import { createHealthHandler } from './health-body.ts'
 import { type HelperConfig, parseHelperConf, validateHelperConf } from './keys.ts'
 import { createHelperListener, createHelperLog, type HelperLog, origin, reasonOf } from './log-format.ts'
@@ -28,13 +30,14 @@ export async function spiffeHelper(args: readonly string[], io: Io): Promise<num
   }
   const stopped = io.nextSignal(['SIGTERM', 'SIGINT'])
   const log = createHelperLog(io.err, io.clock, isatty(2))
-  log('info', `Using configuration file: ${JSON.stringify(flags.config)}`)
+  log('info', `Using configuration file: ${goQuote(flags.config)}`)
   const helper = read(flags.config, flags.daemonMode, io.env, log)
   if (helper === undefined) return 1
   log('info', helper.daemonMode ? 'Launching daemon' : 'Daemon mode disabled')
   try {
     keepSocketsPrivate()
-    const context = { io, log, stopped }
+    const timeoutMs = parseDuration(helper.svidecarTimeout || defaultTimeout, 'svidecar_timeout')
+    const context = { io, log, stopped, timeoutMs }
     await (helper.daemonMode ? runDaemon(helper, context) : runOneShot(helper, context))
   } catch (error) {
     log('error', 'Error starting spiffe-helper', { error: errorText(error) })
@@ -44,7 +47,7 @@ export async function spiffeHelper(args: readonly string[], io: Io): Promise<num
   return 0
 }
 
-type Context = { readonly io: Io; readonly log: HelperLog; readonly stopped: Promise<NodeJS.Signals> }
+type Context = { readonly io: Io; readonly log: HelperLog; readonly stopped: Promise<NodeJS.Signals>; readonly timeoutMs: number }
 
 /** Reads and checks helper.conf; what is wrong is logged. */
 function read(path: string, daemonMode: boolean | undefined, env: NodeJS.ProcessEnv, log: HelperLog): HelperConfig | undefined {
@@ -61,11 +64,11 @@ function read(path: string, daemonMode: boolean | undefined, env: NodeJS.Process
 
 function parse(path: string): ReturnType<typeof parseHelperConf> {
   try {
-    return parseHelperConf(readFileSync(path, 'utf8'))
+    return parseHelperConf(textOf(readFileSync(path)))
   } catch (error) {
     const code = systemCode(error)
     const reason = code === undefined ? errorText(error) : `${code === 'EISDIR' ? 'read' : 'open'} ${path}: ${systemReason(error)}`
-    throw new Error(`failed to parse ${JSON.stringify(path)}: ${reason}`)
+    throw new Error(`failed to parse ${goQuote(path)}: ${reason}`)
   }
 }
 
@@ -106,9 +109,8 @@ async function runDaemon(helper: HelperConfig, { io, log, stopped }: Context): P
 }
 
 /** Everything once. The stages are told in the original's order, and the first that failed ends it. */
-async function runOneShot(helper: HelperConfig, { io, log, stopped }: Context): Promise<void> {
+async function runOneShot(helper: HelperConfig, { io, log, stopped, timeoutMs }: Context): Promise<void> {
   const { config } = await assemble(helper, io)
-  const timeoutMs = parseDuration(helper.svidecarTimeout || defaultTimeout, 'svidecar_timeout')
   const { runOnce } = await import('../daemon/once.ts')
   const stop = new AbortController()
   void stopped.then(() => stop.abort())
