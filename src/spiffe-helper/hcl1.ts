@@ -169,11 +169,10 @@ function parseJson(text: string): readonly Item[] {
   }
   const toItems = (object: object, depth = 0): Item[] =>
     Object.entries(object).flatMap(([name, value]) => flatten({ keys: [{ name, quoted: false, at: nowhere }], value: toNode(value, depth) }))
-  let value: object
   try {
-    value = JSON.parse(text) as object
+    return toItems(JSON.parse(text) as object)
   } catch (error) {
+    if (error === tooDeep) throw error
     throw new Hcl1Error(`error parsing JSON: ${(error as Error).message}`)
   }
-  return toItems(value)
 }
