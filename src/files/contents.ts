@@ -41,12 +41,12 @@ export const federatedName = (bundle: string, trustDomain: string): string => bu
 export function x509Contents({ svid, bundles }: X509Identity, { names, intermediates, federated, omitExpired }: X509Form, now: number): Content[] {
   // An empty file would be no better than one with what has expired, and say less.
   const pem = (certificates: readonly X509Certificate[]): string => {
-    const living = certificates.filter((certificate) => Date.parse(certificate.validTo) >= now)
-    return (omitExpired && living.length > 0 ? living : certificates).join('')
+    const kept = certificates.filter((certificate) => !omitExpired || certificate === svid.leaf || Date.parse(certificate.validTo) >= now)
+    return (kept.length > 0 ? kept : certificates).join('')
   }
   const own = trustDomainOf(svid.spiffeId)
   const others = [...bundles].filter(([name]) => name !== own).toSorted(byName)
-  const chain = String(svid.leaf) + (svid.intermediates.length === 0 ? '' : pem(svid.intermediates))
+  const chain = pem([svid.leaf, ...svid.intermediates])
   const leaf = intermediates === 'certificate' ? chain : String(svid.leaf)
   const key = svid.privateKey.export({ type: 'pkcs8', format: 'pem' }).toString()
   const trusted = pem([
@@ -65,8 +65,8 @@ export function x509Contents({ svid, bundles }: X509Identity, { names, intermedi
   ]
   const twice = contents.find(({ path }, index) => contents.some((other, position) => position < index && other.path === path))
   if (twice !== undefined)
-    throw failure('file_write', `two files would be called ${twice.path}, one of them for a federated trust domain`, {
-      remedy: 'Give the bundle another name.',
+    throw failure('file_write', `two files would be called ${twice.path}`, {
+      remedy: 'Give each file a name of its own; a federated bundle has the name of its trust domain in it.',
     })
   return contents
 }

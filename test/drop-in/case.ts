@@ -110,7 +110,7 @@ export function compareAll(suite: SuiteName, cases: readonly Case[], concurrency
       [],
       'names of cases are unique',
     )
-    if (comparesItself || played < cases.length) return
+    if (comparesItself || played < cases.filter(({ todo }) => todo === undefined).length) return
     const listed = differences.filter((one) => 'suites' in one && one.suites.includes(suite)).map(({ id }) => id)
     assert.deepEqual(
       listed.filter((id) => !used.has(id)),
