@@ -18,6 +18,9 @@ const shortened = (name: string): string =>
     .toString('utf8')
     .replace(/\uFFFD+$/, '')
 
+// What this process is writing just now is no leftover, also not to another writer of the same path.
+const ownMark = randomBytes(3).toString('hex')
+
 const temporaryName = (path: string, random: string): string => join(dirname(path), `.${shortened(basename(path))}.${random}.new`)
 
 /** Makes a directory with all that lead to it. One that was there keeps its mode; those of ours must not depend on the umask. */
@@ -31,7 +34,7 @@ export async function makeDirectory(path: string): Promise<void> {
  * anything else may know the name, so no reader meets it with other rights. Rejects with the system's error.
  */
 export async function writeBeside(path: string, data: string | Buffer, { mode, uid, gid }: FileOptions): Promise<string> {
-  const temporary = temporaryName(path, randomBytes(6).toString('hex'))
+  const temporary = temporaryName(path, ownMark + randomBytes(3).toString('hex'))
   try {
     await using file = await open(temporary, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW, 0o600)
     await file.writeFile(data)
@@ -57,8 +60,11 @@ export const renameOrRemove = (temporary: string, path: string): Promise<void> =
 export async function removeLeftovers(path: string): Promise<void> {
   const [start = '', end = ''] = temporaryName(basename(path), '|').split('|')
   const names = await readdir(dirname(path)).catch(() => [])
-  const ours = names.filter((name) => name.startsWith(start) && name.endsWith(end) && /^[0-9a-f]{12}$/.test(name.slice(start.length, -end.length)))
-  for (const name of ours) await unlink(join(dirname(path), name)).catch(() => {})
+  const left = names.filter((name) => {
+    const mark = name.startsWith(start) && name.endsWith(end) ? name.slice(start.length, -end.length) : ''
+    return /^[0-9a-f]{12}$/.test(mark) && !mark.startsWith(ownMark)
+  })
+  for (const name of left) await unlink(join(dirname(path), name)).catch(() => {})
 }
 
 /** Puts a file in its place by a rename. Rejects with the system's error. */

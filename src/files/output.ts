@@ -41,7 +41,6 @@ const longestWaitMs = 60_000
 export function createOutput<T>(options: OutputOptions<T>) {
   const { name: output, kind, source, place, clock, random, emit } = options
   let written = ''
-  let files: readonly string[] = []
   let endsAt: number | undefined
   let attempt = 0
 
@@ -54,7 +53,7 @@ export function createOutput<T>(options: OutputOptions<T>) {
       if (digest !== written && !over) {
         await place.write(rendered.files)
         written = digest
-        files = rendered.files.map(({ path }) => path)
+        const files = rendered.files.map(({ path }) => path)
         endsAt = rendered.expiresAt
         emit({ type: 'output.written', output, kind, files, ...(endsAt === undefined ? {} : { expiresAt: endsAt }) })
       }

@@ -85,7 +85,7 @@ export function createHelperListener(log: HelperLog, onX509: () => void): (event
     'listener.warning': ({ message }) => log('warning', 'Error serving health checks', { error: message }),
   }
   return (event, line) => {
-    if (subjectOf(event).startsWith(origin)) return (lines[event.type] as ((event: Event) => void) | undefined)?.(event)
+    if (`${subjectOf(event)} `.startsWith(`${origin} `)) return (lines[event.type] as ((event: Event) => void) | undefined)?.(event)
     const { level, message } = line()
     const routine = level === 'info' && /^(daemon|config)\./.test(event.type)
     if (level !== 'debug' && !routine) log(level === 'warn' ? 'warning' : level, message)

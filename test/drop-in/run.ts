@@ -36,7 +36,7 @@ let lastPort = 20_000 + (process.pid % 400) * 25
 
 /** Places that nothing else uses. */
 export function places(base: string, side: string): Places {
-  const dir = join(base, side, 'work')
+  const dir = join(base, side, 'inside')
   const etc = join(base, side, 'etc')
   mkdirSync(dir, { recursive: true })
   mkdirSync(etc)

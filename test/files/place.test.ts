@@ -17,6 +17,7 @@ import {
 import { join } from 'node:path'
 import { describe, test } from 'node:test'
 import { plainFiles, replaceFiles } from '../../src/files/place.ts'
+import { eventually } from '../support/eventually.ts'
 import { file, folder, needsRoot, temporaries, writeFailure } from './support.ts'
 
 const modeOf = (path: string): number => statSync(path).mode & 0o7777
@@ -237,6 +238,16 @@ describe('names, sizes and neighbours', () => {
     const whole = new Set(Array.from({ length: 40 }, (_, n) => String(n).repeat(5_000)))
     for (const path of paths) assert.ok(whole.has(readFileSync(path, 'utf8')))
     assert.deepEqual(readdirSync(directory).sort(), ['a', 'b'])
+  })
+
+  test('a first writer does not take for a leftover what another one is writing to the same path', async (t) => {
+    const directory = folder(t)
+    const path = join(directory, 'one')
+    const large = replaceFiles([file(path, 'x'.repeat(64 << 20))])
+    await eventually('the other one is at it', () => readdirSync(directory).length > 0)
+    await plainFiles({}).write([file(path, 'small')])
+    await large
+    assert.equal(readFileSync(path).length, 64 << 20)
   })
 
   test('what a killed process left is removed before the first write, and nothing that is not ours', async (t) => {

@@ -15,13 +15,16 @@ const shareReplaceStream = 0.4
 const shareUnhealthy = 0.1
 const missingCheckMs = 1_000
 
-const digestOf = ({ svid, bundles }: X509Identity): string =>
-  JSON.stringify([svid.hint, digestOfBundles(bundles, ({ digest }) => digest), ...[svid.leaf, ...svid.intermediates].map((one) => one.fingerprint256)])
+const digestOf = (svids: readonly X509Svid[], bundles: X509Context['bundles']): string =>
+  JSON.stringify([
+    digestOfBundles(bundles, ({ digest }) => digest),
+    svids.map(({ hint, leaf, intermediates }) => [hint, ...[leaf, ...intermediates].map((one) => one.fingerprint256)]),
+  ])
 
 /** Creates the source and the task that feeds it; one FetchX509SVID stream in all. */
 export function createX509Source(options: SourceOptions & { readonly choice: Choice }): { source: X509Source; run: Task } {
   const { identity, api, choice, clock, emit } = options
-  const cell = createIdentityCell<X509Identity>(options, 'x509', digestOf)
+  const cell = createIdentityCell<X509Identity>(options, 'x509', ({ svid, bundles }) => digestOf([svid], bundles))
   const pending = createCell<X509Context | undefined>(undefined)
   let appliedAt = Number.NEGATIVE_INFINITY
   let announced = ''
@@ -34,7 +37,7 @@ export function createX509Source(options: SourceOptions & { readonly choice: Cho
     if (next === undefined) return
     pending.set(undefined)
     appliedAt = clock.boot()
-    const whole = next.svids.map((svid) => digestOf({ svid, bundles: next.bundles })).join()
+    const whole = digestOf(next.svids, next.bundles)
     if (whole !== heard) emit({ type: 'x509.received', identity, spiffeIds: next.svids.map(({ spiffeId }) => spiffeId) })
     heard = whole
     try {
