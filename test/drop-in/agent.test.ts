@@ -178,7 +178,7 @@ const once: readonly Case[] = [
     oneShot: true,
     serve: async () => ({ x509: denied }),
     steps: async (run) => {
-      await new Promise((resolve) => setTimeout(resolve, 150))
+      await run.until('it has asked', () => run.agent.calls > 0)
       run.agent.serve({ x509: await x509({}) })
       await run.ended()
     },
@@ -189,7 +189,7 @@ const once: readonly Case[] = [
     oneShot: true,
     serve: async () => ({ jwtBundles: denied }),
     steps: async (run) => {
-      await new Promise((resolve) => setTimeout(resolve, 150))
+      await run.until('it has asked', () => run.agent.calls > 0)
       run.agent.serve({ jwtBundles: await jwtBundles() })
       await run.ended()
     },
@@ -200,7 +200,7 @@ const once: readonly Case[] = [
     oneShot: true,
     serve: async () => ({ jwt: async () => denied }),
     steps: async (run) => {
-      await new Promise((resolve) => setTimeout(resolve, 150))
+      await run.until('it has asked', () => run.agent.calls > 0)
       run.agent.serve(await ordinary().then(({ jwtBundles: bundles }) => ({ jwtBundles: bundles })))
       await run.ended(300)
       run.signal('SIGKILL')

@@ -12,6 +12,8 @@ export interface Agent {
   /** Removes the socket and cuts the connections. */
   stop(): Promise<void>
   start(): Promise<void>
+  /** How often it was asked for anything. */
+  readonly calls: number
   /** The streams that are open. */
   readonly watchers: number
   /** The audiences of each request for a token. */
@@ -29,6 +31,7 @@ export function createAgent(path: string, first: Serving): Agent {
   let server: Server | undefined
   const streams: Record<Stream, Set<Call>> = { x509: new Set(), jwtBundles: new Set() }
   const asked: (readonly string[])[] = []
+  let calls = 0
 
   const send = (kind: Stream, call: Call) => {
     const answer = serving[kind]
@@ -47,12 +50,14 @@ export function createAgent(path: string, first: Serving): Agent {
   const streaming =
     (kind: Stream): handleServerStreamingCall<object, object> =>
     (call) => {
+      calls++
       streams[kind].add(call)
       for (const end of ['cancelled', 'error', 'close']) call.on(end, () => streams[kind].delete(call))
       send(kind, call)
     }
   const fetchJwt: handleUnaryCall<{ audience: string[] }, object> = async ({ request }, reply) => {
     const nth = asked.filter((one) => one.join('\n') === request.audience.join('\n')).length
+    calls++
     asked.push(request.audience)
     const answer = await serving.jwt(request.audience, nth)
     if (isRefusal(answer)) reply(answer)
@@ -83,6 +88,9 @@ export function createAgent(path: string, first: Serving): Agent {
       server = undefined
       for (const set of Object.values(streams)) set.clear()
       await rm(path, { force: true })
+    },
+    get calls() {
+      return calls
     },
     get watchers() {
       return streams.x509.size + streams.jwtBundles.size

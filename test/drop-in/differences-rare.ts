@@ -152,13 +152,14 @@ export const rareDifferences: readonly Compared[] = [
   },
   {
     id: 'more-tries',
-    what: 'While the agent is away there is a line for every new reason.',
-    reason: 'It is looked for more often.',
+    what: 'While the agent is away, or knows of no identity, there is a line for every new reason.',
+    reason: 'It is looked for more often; the original waits for the first JWT bundle without a word.',
     suites: ['agent'],
     sometimes: ['child-life', 'health'],
     matches: (situation) =>
       added(situation, /^level=error msg="Error while watching /) ||
-      (situation.one.name.startsWith('once for a token, ') && added(situation, /^level=warning msg="Unable to update JWT SVID: /)),
+      (/^(?:once|no agent)\b/.test(situation.one.name) &&
+        added(situation, /^level=(?:warning|error) msg="(?:Error while watching |Unable to update JWT SVID: )/)),
   },
   {
     id: 'never-ends',
