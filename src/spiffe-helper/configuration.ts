@@ -1,6 +1,8 @@
 // helper.conf → the daemon's Config: everything that is spiffe-helper's way is said here, in values that any front door could use.
 import { posix } from 'node:path'
+import { isDeepStrictEqual } from 'node:util'
 import type { Config, FileConfig, HookConfig } from '../config/config.ts'
+import { failure } from '../core/errors.ts'
 import { signalNumber } from '../core/signals.ts'
 import { parseSocketAddress, type SocketAddress } from '../spiffe/socket-address.ts'
 import { splitArguments } from './cmd-args.ts'
@@ -32,7 +34,7 @@ export function agentAt(address: string): SocketAddress {
 
 /**
  * What helper.conf asks for, on top of `base`, the configuration that its "svidecar_config" names. `mask` is the umask, which takes
- * rights from new files as it does for the original. Throws socket_address_invalid.
+ * rights from new files as it does for the original. Throws socket_address_invalid, and config_invalid for two outputs in one file.
  */
 export function assembleHelperConfig(helper: HelperConfig, base: Config | undefined, mask: number) {
   const { agentAddress, certDir, modes, hint, x509 } = helper
@@ -45,6 +47,17 @@ export function assembleHelperConfig(helper: HelperConfig, base: Config | undefi
     outputs.set(`${origin} ${what}`, path)
     return `${origin} ${what}`
   }
+  const taken = new Map<string, string>()
+  const pathOf = (key: string, fileName: string): string => {
+    const path = joined(certDir, fileName)
+    const other = taken.get(posix.resolve(path))
+    if (other !== undefined)
+      throw failure('config_invalid', `${other} and ${key} are one file, ${path}, of which only the last write would be left`, {
+        remedy: 'Give each a name of its own.',
+      })
+    taken.set(posix.resolve(path), key)
+    return path
+  }
   const files: FileConfig[] = []
   if (x509 !== undefined)
     files.push({
@@ -52,7 +65,11 @@ export function assembleHelperConfig(helper: HelperConfig, base: Config | undefi
       ...mode(modes.cert, 0o644),
       kind: 'x509',
       name: named('x509'),
-      names: { certificate: joined(certDir, x509.certificate), key: joined(certDir, x509.key), bundle: joined(certDir, x509.bundle) },
+      names: {
+        certificate: pathOf('svid_file_name', x509.certificate),
+        key: pathOf('svid_key_file_name', x509.key),
+        bundle: pathOf('svid_bundle_file_name', x509.bundle),
+      },
       keyMode: key.mode,
       keepKeyMode: key.keepMode,
       intermediates: helper.addIntermediatesToBundle ? 'bundle' : 'certificate',
@@ -60,11 +77,13 @@ export function assembleHelperConfig(helper: HelperConfig, base: Config | undefi
       omitExpired: helper.omitExpired,
     })
   if (helper.jwtBundleFileName !== '') {
-    const path = joined(certDir, helper.jwtBundleFileName)
+    const path = pathOf('jwt_bundle_file_name', helper.jwtBundleFileName)
     files.push({ ...common, ...mode(modes.jwtBundle, 0o600), kind: 'jwt_bundle', name: named('jwt_bundle', path), path, format: 'spiffe-helper' })
   }
   for (const [index, { audience, extraAudiences, fileName }] of helper.jwtSvids.entries()) {
-    const path = joined(certDir, fileName)
+    // An entry that is there twice, word for word, says nothing new.
+    if (helper.jwtSvids.some((other, earlier) => earlier < index && isDeepStrictEqual(other, helper.jwtSvids[index]))) continue
+    const path = pathOf(`jwt_svids[${index}]`, fileName)
     const name = named(`jwt_svids[${index}]`, path)
     files.push({ ...common, ...mode(modes.jwtSvid, 0o600), kind: 'jwt', name, path, audience: [audience, ...extraAudiences], removeExpired: false })
   }

@@ -64,10 +64,10 @@ export const rareDifferences: readonly Compared[] = [
   },
   {
     id: 'one-name-each',
-    what: 'One name for two of the three X.509 files is an error.',
-    reason: 'Only the last of them would be left.',
+    what: 'One name for two files is an error, but for an entry of `jwt_svids` that is there twice.',
+    reason: 'Only the last write would be left, and which that is changes with every renewal.',
     suites: ['file-names'],
-    matches: ({ ours }) => /two files would be called/.test(ours.log.join('\n')),
+    matches: ({ ours }) => / are one file, /.test(ours.log.join('\n')),
   },
   {
     id: 'other-signals',

@@ -23,8 +23,6 @@ const file =
   }
 const link = (name: string, target: string) => (dir: string) => symlinkSync(target.replace('{dir}', dir), join(dir, name))
 
-const oneFile = 'two outputs in one file are written at the same time, and the last one is not the last'
-
 const joins: readonly Case[] = [
   { name: 'no cert_dir', config: x509Config },
   { name: 'cert_dir', config: named('a', 'b', 'c', 'sub'), setup: inDir(folder('sub')) },
@@ -57,9 +55,10 @@ const joins: readonly Case[] = [
   { name: 'key and bundle in one file', config: named('a', 'b', 'b') },
   { name: 'all in one file', config: named('a', 'a', 'a') },
   { name: 'all in one file, differently written', config: named('a', './a', 'sub/../a') },
-  { name: 'a JWT bundle and the bundle in one file', config: `${x509Config}jwt_bundle_file_name = "bundle.pem"\n`, todo: oneFile },
-  { name: 'a token and the key in one file', config: `${x509Config}jwt_svids = [${jwtEntry('a', 'key.pem')}]\n`, todo: oneFile },
-  { name: 'two tokens in one file', config: jwtConfig(jwtEntry('a', 'f'), jwtEntry('b', 'f')), todo: oneFile },
+  { name: 'a JWT bundle and the bundle in one file', config: `${x509Config}jwt_bundle_file_name = "bundle.pem"\n` },
+  { name: 'a token and the key in one file', config: `${x509Config}jwt_svids = [${jwtEntry('a', 'key.pem')}]\n` },
+  { name: 'two tokens in one file', config: jwtConfig(jwtEntry('a', 'f'), jwtEntry('b', 'f')) },
+  { name: 'the same token twice', config: jwtConfig(jwtEntry('a', 'f'), jwtEntry('a', 'f')) },
   { name: 'a token in cert_dir', config: `cert_dir = "sub"\n${jwtConfig(jwtEntry('a', 'f'))}`, setup: inDir(folder('sub')) },
   { name: 'a token with an absolute name', config: jwtConfig(jwtEntry('a', '{dir}/f')) },
   { name: 'a token in a folder that is missing', config: jwtConfig(jwtEntry('a', 'missing/f'), jwtEntry('b', 'g')) },

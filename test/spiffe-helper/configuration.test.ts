@@ -7,7 +7,7 @@ import { assembleHelperConfig, joined } from '../../src/spiffe-helper/configurat
 import { loadText, small } from '../config/support.ts'
 import { enough, read, type Surroundings, table } from './support.ts'
 
-const x509 = 'svid_file_name = "s" svid_key_file_name = "k" svid_bundle_file_name = "b"\n'
+const x509 = 'svid_file_name = "s" svid_key_file_name = "k" svid_bundle_file_name = "r"\n'
 const tokens = 'jwt_svids = [{ jwt_audience = "a", jwt_extra_audiences = ["x", "y"], jwt_svid_file_name = "t" }]\n'
 
 const assemble = (text: string, mask = 0, around?: Surroundings) => assembleHelperConfig(read(text, around).helper, undefined, mask)
@@ -49,7 +49,7 @@ test('all files lie below cert_dir, and the pid file does not', () => {
   const { config, outputs } = assemble(`cert_dir = "certs" ${x509}${tokens}${enough}pid_file_name = "p" renew_signal = "SIGHUP"`)
   assert.deepEqual(
     config.files.map((file) => (file.kind === 'x509' ? file.names : file.path)),
-    [{ certificate: 'certs/s', key: 'certs/k', bundle: 'certs/b' }, 'certs/b', 'certs/t'],
+    [{ certificate: 'certs/s', key: 'certs/k', bundle: 'certs/r' }, 'certs/b', 'certs/t'],
   )
   assert.deepEqual([...outputs.values()], [undefined, 'certs/b', 'certs/t'])
   assert.deepEqual(config.hooks[0]?.action, { kind: 'signal', pidFile: 'p', signal: 'SIGHUP' })
@@ -142,9 +142,14 @@ test('nothing is removed at the end', () => {
   )
 })
 
-test('entries with the same file name stay two outputs', () => {
-  const entry = '{ jwt_audience = "a", jwt_svid_file_name = "t" }'
-  assert.equal(new Set(filesOf(`jwt_svids = [${entry}, ${entry}]`).map(({ name }) => name)).size, 2)
+test('of two outputs in one file only the last write would be left, so both are named; an entry that is there twice counts once', () => {
+  const entry = (audience: string, name: string) => `{ jwt_audience = "${audience}", jwt_svid_file_name = "${name}" }`
+  assert.equal(filesOf(`jwt_svids = [${entry('a', 't')}, ${entry('a', 't')}]`).length, 1)
+  const refused = (text: string, keys: string) =>
+    assert.throws(() => filesOf(text), { code: 'config_invalid', message: new RegExp(`^${keys} are one file, `) }, text)
+  refused(`jwt_svids = [${entry('a', 't')}, ${entry('b', './t')}]`, 'jwt_svids\\[0\\] and jwt_svids\\[1\\]')
+  refused(`${x509}jwt_bundle_file_name = "x/../r"`, 'svid_bundle_file_name and jwt_bundle_file_name')
+  refused(`${x509.replace('"k"', '"s"')}`, 'svid_file_name and svid_key_file_name')
 })
 
 const cmd = `${x509}cmd = "c" `

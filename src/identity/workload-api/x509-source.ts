@@ -21,6 +21,10 @@ const digestOf = (svids: readonly X509Svid[], bundles: X509Context['bundles']): 
     svids.map(({ hint, leaf, intermediates }) => [hint, ...[leaf, ...intermediates].map((one) => one.fingerprint256)]),
   ])
 
+// Of equal hints the first counts (Workload API 5.2.1).
+const firstOfItsHint = ({ hint }: X509Svid, index: number, all: readonly X509Svid[]): boolean =>
+  hint === '' || all.findIndex((other) => other.hint === hint) === index
+
 /** Creates the source and the task that feeds it; one FetchX509SVID stream in all. */
 export function createX509Source(options: SourceOptions & { readonly choice: Choice }): { source: X509Source; run: Task } {
   const { identity, api, choice, clock, emit } = options
@@ -38,7 +42,7 @@ export function createX509Source(options: SourceOptions & { readonly choice: Cho
     pending.set(undefined)
     appliedAt = clock.boot()
     const whole = digestOf(next.svids, next.bundles)
-    if (whole !== heard) emit({ type: 'x509.received', identity, spiffeIds: next.svids.map(({ spiffeId }) => spiffeId) })
+    if (whole !== heard) emit({ type: 'x509.received', identity, spiffeIds: next.svids.filter(firstOfItsHint).map(({ spiffeId }) => spiffeId) })
     heard = whole
     try {
       const { svid } = choice.pick(next.svids.map((one) => ({ spiffe_id: one.spiffeId, hint: one.hint, svid: one })))
