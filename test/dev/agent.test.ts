@@ -141,8 +141,10 @@ test('orders SVIDs by entry ID and gives a hint to its oldest entry only', async
     ],
   )
   agent.deleteEntry(web.id)
-  const [left] = svidsOf(await stream.next())
-  assert.equal(left?.hint, 'same')
+  // What the added entry gave cause to may still be on its way.
+  let left = svids
+  while (left.length > 1) left = svidsOf(await stream.next())
+  assert.equal(left[0]?.hint, 'same')
 })
 
 test('pushes a change of an entry, freshly signed', async (t) => {
