@@ -48,7 +48,10 @@ export function createGenerations(directory: string, owner: Ownership, clock: Cl
     await mkdir(inside)
     await chmod(inside, 0o755)
     try {
-      for (const { path, data, mode } of files) await rename(await writeBeside(join(inside, path), data, { mode, ...owner }), join(inside, path))
+      const written = files.map(async ({ path, data, mode }) => rename(await writeBeside(join(inside, path), data, { mode, ...owner }), join(inside, path)))
+      // A failure must not take the directory away from one that is still at work.
+      await Promise.allSettled(written)
+      await Promise.all(written)
       await link(generation, dataLink)
     } catch (error) {
       await rm(inside, { recursive: true, force: true })

@@ -107,17 +107,13 @@ async function prepare(file: NewFile, owner: Ownership): Promise<Prepared> {
  * place. No directory is made. Throws file_write.
  */
 export async function replaceFiles(files: readonly NewFile[], owner: Ownership = {}): Promise<void> {
-  const prepared: Prepared[] = []
-  try {
-    for (const file of files)
-      prepared.push(
-        await prepare(file, owner).catch((error) => {
-          throw fileFailure(file.path, error)
-        }),
-      )
-  } catch (error) {
-    for (const one of prepared) await one.discard()
-    throw error
+  // All at once: each waits for the disk.
+  const tried = await Promise.allSettled(files.map((file) => prepare(file, owner)))
+  const prepared = tried.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []))
+  for (const [index, one] of tried.entries()) {
+    if (one.status === 'fulfilled') continue
+    for (const other of prepared) await other.discard()
+    throw fileFailure(files[index]?.path ?? '', one.reason)
   }
   for (const [index, one] of prepared.entries()) {
     try {

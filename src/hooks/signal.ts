@@ -1,7 +1,7 @@
 // Sends a signal to the process whose number is in a file.
 import { readFile } from 'node:fs/promises'
 import type { Clock } from '../core/clock.ts'
-import { errorText, failure, isFailure } from '../core/errors.ts'
+import { failure, isFailure, systemReason } from '../core/errors.ts'
 import { signalNumber } from '../core/signals.ts'
 import type { Action } from './hook.ts'
 
@@ -12,7 +12,7 @@ export function sendSignal(pid: number, signal: string): void {
   try {
     process.kill(pid, number)
   } catch (error) {
-    throw failure('hook_failed', `cannot send ${signal} to process ${pid}: ${errorText(error)}`, { cause: error })
+    throw failure('hook_failed', `cannot send ${signal} to process ${pid}: ${systemReason(error)}`, { cause: error })
   }
 }
 
@@ -44,7 +44,7 @@ export const signalPidFile =
     for (let attempt = 0; ; attempt++) {
       try {
         const text = await readFile(path, 'utf8').catch((error) => {
-          throw failure('hook_failed', `failed to read pid file ${JSON.stringify(path)}: ${errorText(error)}`, { cause: error })
+          throw failure('hook_failed', `failed to read pid file ${JSON.stringify(path)}: open ${path}: ${systemReason(error)}`, { cause: error })
         })
         return sendSignal(parsePid(text, path), signal)
       } catch (error) {

@@ -103,7 +103,7 @@ test('a process that has ended, and a path that is a directory, are failures', a
   await new Promise((resolve) => child.once('exit', resolve))
   assert.throws(
     () => sendSignal(pid, 'SIGHUP'),
-    (error) => isFailure(error) && error.code === 'hook_failed' && /ESRCH/.test(error.message),
+    (error) => isFailure(error) && error.code === 'hook_failed' && /no such process/.test(error.message),
   )
   const { path, run, tries } = setUp(t)
   mkdirSync(path)
