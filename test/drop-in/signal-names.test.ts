@@ -27,6 +27,8 @@ const rotateAndSee = async (run: Run): Promise<void> => {
     'something has happened',
     () => run.child.lines.some((line) => line.startsWith('signal')) || (processState(pid) ?? 'T') === 'T' || run.stderr.includes('Unable to signal'),
   )
+  // It writes down what it got, and then obeys.
+  if (run.child.lines.includes('signal SIGTERM')) await run.until('the child has ended', () => processState(pid) === undefined)
   run.note('the child', (processState(pid) ?? 'has ended').replaceAll(/[RS]/g, 'lives'))
   run.signal('SIGTERM')
 }
