@@ -1,7 +1,7 @@
 // Answers of the container endpoint under load, also while every refresh hangs: the bundle as one process, this as its clients.
 // `npm run build && node bench/serve.ts`
 import { spawn } from 'node:child_process'
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs'
 import { Agent, get } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -17,7 +17,8 @@ const { arns, aws, socket } = world
 const yaml = `{ profiles: { app: { roles_anywhere: { trust_anchor_arn: "${arns.trustAnchor}", profile_arn: "${arns.profile}", role_arn: "${arns.role}" }, endpoint: "${aws.issuingUrl}" } }, consumers: { app: { profiles: [app] } }, container_endpoint: { listen: "127.0.0.1:${port}" }, runtime_dir: "${directory}/run" }`
 const daemon = spawn(process.execPath, ['--disable-sigusr1', 'dist/svidecar.cjs', 'run'], {
   env: { PATH: process.env['PATH'], SPIFFE_ENDPOINT_SOCKET: socket, SVIDECAR_CONFIG_YAML: yaml },
-  stdio: 'ignore',
+  // Each read is a line of the log.
+  stdio: ['ignore', 'ignore', openSync(join(directory, 'log'), 'w')],
 })
 
 function ask(agent: Agent, token: string): Promise<number> {

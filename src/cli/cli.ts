@@ -17,6 +17,7 @@ export const commands: Readonly<Record<string, { readonly summary: string; reado
   healthcheck: { summary: 'exit 0 when the running daemon is ready (ECS, Docker)', load: async () => (await import('./operator.ts')).healthcheck },
   refresh: { summary: 'have the running daemon renew credentials now', load: async () => (await import('./operator.ts')).refresh },
   reload: { summary: 'have the running daemon load its configuration again', load: async () => (await import('./operator.ts')).reload },
+  'rotate-token': { summary: 'give a consumer another token', load: async () => (await import('./operator.ts')).rotateToken },
   'credential-process': { summary: "print credentials for AWS's credential_process", load: async () => (await import('./consumer.ts')).credentialProcess },
   env: { summary: 'print the environment that points SDKs at the daemon', load: async () => (await import('./consumer.ts')).env },
   svid: { summary: 'show the X.509-SVIDs that the agent gives', load: async () => (await import('./agent.ts')).svid },

@@ -88,10 +88,10 @@ function mayOpen(path: string): boolean {
 }
 
 /** A path that ends in the profile that a user has named, if one was. Throws usage for what can be no name. */
-export function profilePath(what: string, profile: string | undefined): string {
-  if (profile === undefined) return what
-  if (!/^[\w-]+$/.test(profile)) throw failure('usage', `there is no profile ${JSON.stringify(profile)}`, { remedy: '`svidecar status` lists the profiles.' })
-  return `${what}/${profile}`
+export function profilePath(what: string, name: string | undefined, kind = 'profile'): string {
+  if (name === undefined) return what
+  if (!/^[\w-]+$/.test(name)) throw failure('usage', `there is no ${kind} ${JSON.stringify(name)}`, { remedy: '`svidecar check` lists them.' })
+  return `${what}/${name}`
 }
 
 /** What points SDKs at a consumer's endpoint. Throws usage when the daemon has none for the profile, unless only the region is needed. */

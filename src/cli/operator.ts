@@ -51,6 +51,22 @@ export const reload: Command = {
   },
 }
 
+export const rotateToken: Command = {
+  usage: 'CONSUMER [options]',
+  options: daemonOptions,
+  words: 1,
+  details: 'SDKs read the token file again at each fetch. The old token opens for five minutes more, for fetches that are on their way.',
+  example: 'svidecar rotate-token app',
+  async run(values, io, [consumer]) {
+    if (consumer === undefined) throw failure('usage', 'svidecar rotate-token needs a consumer', { remedy: 'Such as: svidecar rotate-token app.' })
+    const { file, overlapSeconds } = JSON.parse(await askControl(values, io, 'POST', profilePath('/rotate-token', consumer, 'consumer'))) as {
+      file: string
+      overlapSeconds: number
+    }
+    io.out(`${consumer}: a new token is in ${file}; the old one opens for ${overlapSeconds} s more\n`)
+  },
+}
+
 /** Undefined when ready, else the reason. With a consumer or where the control socket may not be opened: by the consumer's socket. */
 async function reason(directory: string, { profile, consumer }: Values): Promise<Failure | undefined> {
   try {

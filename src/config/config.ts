@@ -88,6 +88,7 @@ export interface ConsumerConfig extends OwnerConfig {
   readonly profiles: readonly string[]
   readonly audiences: readonly string[]
   readonly mode: number
+  readonly uids?: readonly number[] | undefined
 }
 
 export interface ListenConfig {
@@ -109,6 +110,7 @@ export interface Config {
     readonly hostNames: readonly string[]
     readonly profile: string
     readonly availabilityZone?: string | undefined
+    readonly uids?: readonly number[] | undefined
   }[]
   readonly metricsEndpoint?: { readonly listen: ListenConfig; readonly hostNames: readonly string[] } | undefined
   readonly statusEndpoint?: { readonly listen: ListenConfig } | undefined

@@ -64,22 +64,22 @@ export function resolveConfig(raw: RawConfig, origin: string, around: Surroundin
       }
     }),
     profiles: Object.entries(raw.profiles ?? {}).flatMap(([name, profile]) => resolveProfile(name, profile, around.env, check) ?? []),
-    consumers: Object.entries(consumers).map(([name, { profiles, audiences, owner, group, mode = '0440' }]): ConsumerConfig => {
+    consumers: Object.entries(consumers).map(([name, { profiles, audiences, owner, group, uids, mode = '0440' }]): ConsumerConfig => {
       const path = ['consumers', name]
       if (name === 'control') wrong(path, 'the name control is taken by the control socket', true)
       for (const [index, profile] of profiles.entries()) reference([...path, 'profiles', index], 'profile', profile)
       if (audiences !== undefined) reference([...path, 'audiences'], 'identity', 'default')
-      return { name, profiles, audiences: audiences ?? [], owner, group, mode: octal(mode) }
+      return { name, profiles, audiences: audiences ?? [], owner, group, uids, mode: octal(mode) }
     }),
     files: resolveFiles(raw.files ?? [], check),
     hooks: resolveHooks(raw.hooks ?? [], check),
     containerEndpoint: container && endpoint(['container_endpoint'], container, 9912, true),
     imdsEndpoints: imds.map((given, index) => {
       const path = ['imds_endpoints', index]
-      const { profile, availability_zone: availabilityZone } = given
+      const { profile, uids, availability_zone: availabilityZone } = given
       reference([...path, 'profile'], 'profile', profile)
       if (imds.slice(0, index).some((other) => other.profile === profile)) wrong([...path, 'profile'], `profile ${profile} has an IMDS endpoint already`)
-      return { ...endpoint(path, given, 9911, true), profile, availabilityZone }
+      return { ...endpoint(path, given, 9911, true), profile, uids, availabilityZone }
     }),
     metricsEndpoint: metrics && endpoint(['metrics_endpoint'], metrics, 9913, false),
     statusEndpoint: status && { listen: listen(['status_endpoint', 'listen'], status.listen, 9914, false) },

@@ -17,6 +17,8 @@ const section = <T extends z.core.$ZodLooseShape>(description: string, shape: T)
 const many = <T extends z.core.SomeType>(description: string, item: T) => optional(z.array(item).check(z.describe(description)))
 const named = <T extends z.core.SomeType>(description: string, item: T) => optional(z.record(z.string(), item).check(z.describe(description)))
 
+const uids = (description: string) => optional(z.array(z.int().check(z.minimum(0, 'is no user'))).check(z.minLength(1, 'is empty'), z.describe(description)))
+
 const identityName = optional(text('Name of the identity. Default: default.'))
 const hostNames = optional(list('Further names that the Host header may carry.'))
 
@@ -58,6 +60,7 @@ const consumer = group('Who may read what: a token file <runtime_dir>/NAME.token
   owner: optional(text('User, by name or number, that owns token and socket; needs CAP_CHOWN.')),
   group: optional(text('Group, by name or number, that may read the token and use the socket.')),
   mode: octal('Mode of the token file; the socket gets the same classes. Default "0440".'),
+  uids: uids('Numbers of the users that may use the token, as the kernel knows the caller of the container endpoint. Default: whoever has it.'),
 })
 
 const owners = {
@@ -129,6 +132,7 @@ const imds = group(
     listen: address(`${listen} Loopback only. Default 127.0.0.1:9911.`),
     profile: text('The profile that it gives.'),
     host_names: hostNames,
+    uids: uids('Numbers of the users that may ask, as the kernel knows the caller. Default: every local process.'),
     availability_zone: optional(text('What the availability-zone route answers. Left out: 404.')),
   },
 )

@@ -44,6 +44,7 @@ export type Event =
       hooks: readonly string[]
     }
   | { type: 'config.reload_failed'; failure: Failure }
+  | { type: 'consumer.token_rotated'; consumer: string }
   | { type: 'listener.opened'; listener: string; address: string }
   | { type: 'listener.closed'; listener: string }
   | { type: 'listener.warning'; listener: string; message: string }
@@ -73,7 +74,17 @@ export type Event =
   | { type: 'hook.child_started'; hook: string; pid: number }
   /** `expected`: the daemon ended it. */
   | { type: 'hook.child_ended'; hook: string; how: string; expected: boolean }
-  | { type: 'served'; endpoint: string; consumer: string; profile: string; status: number; seconds: number }
+  /** `accessKeyId`, `audience`: of the credentials or the token that were asked for; the former is empty if there were none to give. */
+  | {
+      type: 'served'
+      endpoint: string
+      consumer: string
+      profile: string
+      accessKeyId?: string | undefined
+      audience?: string | undefined
+      status: number
+      seconds: number
+    }
 
 export type EventOf<T extends Event['type']> = Event & { type: T }
 export type Emit = (event: Event) => void

@@ -1,4 +1,5 @@
 // The daemon: telemetry first, then identities and profiles, then the endpoints; stopped in reverse.
+import { join } from 'node:path'
 import type { Config } from '../config/config.ts'
 import type { Clock } from '../core/clock.ts'
 import { type Failure, failure, toFailure } from '../core/errors.ts'
@@ -12,7 +13,7 @@ import { createSystemd } from '../telemetry/systemd.ts'
 import { loadedEvent } from './assemble.ts'
 import { createListeners } from './listeners.ts'
 import { createParts } from './parts.ts'
-import { ownerOf, prepareRuntimeDir } from './runtime-dir.ts'
+import { overlapMs, ownerOf, prepareRuntimeDir, tokenName } from './runtime-dir.ts'
 import type { WantedListener } from './wanted-listeners.ts'
 
 export interface DaemonOptions {
@@ -82,10 +83,17 @@ export async function startDaemon(options: DaemonOptions) {
         }),
     )
 
-  let reloading: Promise<unknown> = Promise.resolve()
-  /** One after the other. A configuration that does not load, or listeners that do not open, change nothing. */
-  function reload(): Promise<{ changed: readonly string[] }> {
-    const turn = reloading.then(async () => {
+  let changing: Promise<unknown> = Promise.resolve()
+  /** One change after the other. */
+  function inTurn<T>(change: () => Promise<T>): Promise<T> {
+    const turn = changing.then(change)
+    changing = turn.catch(() => {})
+    return turn
+  }
+
+  /** A configuration that does not load, or listeners that do not open, change nothing. */
+  const reload = (): Promise<{ changed: readonly string[] }> =>
+    inTurn(async () => {
       try {
         const next = checked(await options.load())
         const moved = `runtime_dir has changed from ${config.runtimeDir} to ${next.runtimeDir}, which needs a restart`
@@ -103,12 +111,17 @@ export async function startDaemon(options: DaemonOptions) {
         throw error
       }
     })
-    reloading = turn.catch(() => {})
-    return turn
-  }
+
+  const rotateToken = (consumer: string): Promise<{ file: string; overlapSeconds: number } | undefined> =>
+    inTurn(async () => {
+      if (config.consumers.every(({ name }) => name !== consumer)) return undefined
+      await listeners.apply(config, async () => {}, consumer)
+      emit({ type: 'consumer.token_rotated', consumer })
+      return { file: join(config.runtimeDir, tokenName(consumer)), overlapSeconds: overlapMs / 1_000 }
+    })
 
   const further = options.listeners?.(health.status) ?? []
-  const listeners = createListeners({ ...world, ...health, parts, metrics: metrics.render, commands: { refresh, reload }, control, further })
+  const listeners = createListeners({ ...world, ...health, parts, metrics: metrics.render, commands: { refresh, reload, rotateToken }, control, further })
   announce()
   try {
     if (control) await prepareRuntimeDir(config.runtimeDir)
@@ -132,7 +145,7 @@ export async function startDaemon(options: DaemonOptions) {
     /** Answers in flight are finished; resolves when nothing is left. */
     async stop(reason: string): Promise<void> {
       emit({ type: 'daemon.stopping', reason })
-      await reloading
+      await changing
       if (config.shutdownGraceMs > 0) await clock.sleep(config.shutdownGraceMs, new AbortController().signal)
       await parts.stop()
       await listeners.stop()

@@ -27,9 +27,10 @@ export function createListeners(deps: ListenerDeps) {
     },
     /**
      * Opens what is new; it answers 503 until `between` has brought the parts. Then every listener gets its handler, and what is gone is
-     * closed. Throws listen_failed, runtime_dir, config_invalid or what `between` throws, and then no listener has changed.
+     * closed. `renewed`: the consumer that gets another token. Throws listen_failed, runtime_dir, config_invalid or what `between` throws, and then
+     * no listener has changed.
      */
-    async apply<T>(config: Config, between: () => Promise<T>): Promise<T> {
+    async apply<T>(config: Config, between: () => Promise<T>, renewed?: string): Promise<T> {
       const wanted = wantedListeners(config, deps, stopping.signal)
       const before = open
       const next = new Map<string, Open>()
@@ -48,7 +49,7 @@ export function createListeners(deps: ListenerDeps) {
           }
         }
         // Last: another daemon in this directory, or a port in use, would have stopped us before any file is touched.
-        secrets = await writeSecrets(config, held)
+        secrets = await writeSecrets(config, held, renewed === undefined ? undefined : { consumer: renewed, now: clock.boot() })
         result = await between()
       } catch (error) {
         for (const [name, one] of next) if (isNew(name)) await one.stop()
@@ -73,11 +74,12 @@ export function createListeners(deps: ListenerDeps) {
         await one.stop()
         if (!next.has(name)) emit({ type: 'listener.closed', listener: name })
       }
-      for (const { profile } of config.imdsEndpoints)
-        warn(
-          `imds ${profile}`,
-          `any local process can read the credentials of profile ${profile} from its IMDS endpoint: IMDS authenticates nobody. Prefer the container endpoint where the SDK can use it`,
-        )
+      for (const { profile, uids } of config.imdsEndpoints)
+        if (uids === undefined && renewed === undefined)
+          warn(
+            `imds ${profile}`,
+            `any local process can read the credentials of profile ${profile} from its IMDS endpoint: IMDS authenticates nobody. Set uids, or prefer the container endpoint where the SDK can use it`,
+          )
       return result
     },
     async stop(): Promise<void> {

@@ -6,9 +6,19 @@ import { join } from 'node:path'
 import type { Config, ConsumerConfig, OwnerConfig } from '../config/config.ts'
 import { makeDirectory, type Ownership, writeFileAtomic } from '../core/atomic-file.ts'
 import { errorText, failure, systemCode } from '../core/errors.ts'
+import type { Token } from '../endpoints/container.ts'
 
-/** What is secret in the directory, by the file's name. */
-export type Secrets = ReadonlyMap<string, Buffer>
+/** What is secret in the directory, by the file's name: what lies there, and then what it has replaced a moment ago. */
+export type Secrets = ReadonlyMap<string, readonly Token[]>
+
+/** A new token for this consumer; the boot clock says when that is. */
+interface Rotation {
+  readonly consumer: string
+  readonly now: number
+}
+
+/** How long a replaced token still opens: SDKs read the file at each fetch, so this is for those that are on their way. */
+export const overlapMs = 300_000
 
 export const tokenName = (consumer: string): string => `${consumer}.token`
 export const imdsKeyName = 'imds.key'
@@ -54,8 +64,9 @@ async function reuse(directory: string, path: string, owner: number | undefined)
 export async function writeSecrets(
   { runtimeDir, consumers, imdsEndpoints }: Pick<Config, 'runtimeDir' | 'consumers' | 'imdsEndpoints'>,
   held?: Secrets,
+  rotation?: Rotation,
 ): Promise<Secrets> {
-  const secrets = new Map<string, Buffer>()
+  const secrets = new Map<string, readonly Token[]>()
   const wanted = [
     ...consumers.map((consumer) => ({ ...token, name: tokenName(consumer.name), rights: { mode: consumer.mode, ...consumerOwner(consumer) } })),
     ...(imdsEndpoints.length === 0 ? [] : [{ ...imdsKey, name: imdsKeyName, rights: { mode: 0o600, uid: undefined } }]),
@@ -63,10 +74,13 @@ export async function writeSecrets(
   for (const { name, rights, isOne, make } of wanted) {
     const path = join(runtimeDir, name)
     try {
-      const found = held?.get(name) ?? (await reuse(runtimeDir, path, rights.uid))
-      const secret = found !== undefined && isOne(found) ? found : make()
-      await writeFileAtomic(path, secret, rights)
-      secrets.set(name, secret)
+      const replaced = rotation !== undefined && name === tokenName(rotation.consumer) ? (held?.get(name) ?? []) : undefined
+      const found = held?.get(name)?.[0]?.bytes ?? (await reuse(runtimeDir, path, rights.uid))
+      const bytes = replaced === undefined && found !== undefined && isOne(found) ? found : make()
+      await writeFileAtomic(path, bytes, rights)
+      const overlap = (rotation?.now ?? 0) + overlapMs
+      const older = replaced?.map((one) => ({ ...one, until: Math.min(one.until, overlap) })) ?? held?.get(name)?.slice(1) ?? []
+      secrets.set(name, [{ bytes, until: Number.POSITIVE_INFINITY }, ...older])
     } catch (error) {
       const remedy =
         systemCode(error) === 'EPERM'

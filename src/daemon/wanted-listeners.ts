@@ -85,7 +85,7 @@ export function wantedListeners(config: Config, deps: ListenerDeps, stopping: Ab
       },
     })
   }
-  for (const { listen, hostNames, profile: name, availabilityZone } of config.imdsEndpoints) {
+  for (const { listen, hostNames, profile: name, uids, availabilityZone } of config.imdsEndpoints) {
     const hosts = hostRule(listen.host, hostNames)
     const listener = `imds ${name}`
     wanted.push({
@@ -94,9 +94,9 @@ export function wantedListeners(config: Config, deps: ListenerDeps, stopping: Ab
       at: { kind: 'tcp', ...listen, loopbackOnly: true },
       handler: (_open, secrets) => {
         const [profile] = viewsOf([name])
-        const key = secrets.get(imdsKeyName)
+        const key = secrets.get(imdsKeyName)?.[0]?.bytes
         if (profile === undefined || key === undefined) return unavailable
-        return createImdsHandler({ hosts, profile, availabilityZone, tokens: createImdsTokens(key, listener, clock), clock, emit, signal: stopping })
+        return createImdsHandler({ hosts, profile, uids, availabilityZone, tokens: createImdsTokens(key, listener, clock), clock, emit, signal: stopping })
       },
     })
   }
@@ -108,10 +108,12 @@ export function wantedListeners(config: Config, deps: ListenerDeps, stopping: Ab
       handler: (_open, secrets) =>
         createContainerHandler({
           hosts: hostRule(container.listen.host, container.hostNames),
-          consumers: config.consumers.flatMap(({ name, profiles }) => {
-            const token = secrets.get(tokenName(name))
-            return token === undefined ? [] : [{ name, token, profiles: viewsOf(profiles) }]
-          }),
+          consumers: config.consumers.map(({ name, profiles, uids }) => ({
+            name,
+            uids,
+            tokens: secrets.get(tokenName(name)) ?? [],
+            profiles: viewsOf(profiles),
+          })),
           profiles: new Set(config.profiles.map(({ name }) => name)),
           clock,
           emit,

@@ -29,22 +29,22 @@ export function createConsumerHandler(options: ConsumerSocketOptions): Handler {
   }
 
   /** What there is of each profile; undefined while it has no credentials. */
-  const ofProfile = new Map<string, (profile: ProfileView) => Answer | undefined>([
+  const ofProfile = new Map<string, (profile: ProfileView) => Told | undefined>([
     ['credentials', (profile) => containerDocument(profile, clock)],
     ['credential-process', (profile) => processDocument(profile, clock)],
     ['environment', (profile) => json(200, options.environment(profile))],
     ['ready', (profile) => usable(profile.state.current, clock.boot()) && json(200, { ready: true })],
   ])
 
-  function jwt(query: string): Answer {
+  function jwt(query: string): Told {
     const audience = new URLSearchParams(query).get('audience') ?? ''
     const source = options.audiences.get(audience)
     if (source === undefined)
       return jsonError(403, 'Forbidden', `consumer ${name} may have tokens for ${[...options.audiences.keys()].join(', ') || 'no audience'}`)
     const state = source.current
     if (state.status !== 'ready' || state.value.expiresAt <= clock.now())
-      return jsonError(503, 'TokenUnavailable', `no JWT-SVID for ${audience} now`, retryAfter)
-    return text(200, state.value.compact.reveal())
+      return { ...jsonError(503, 'TokenUnavailable', `no JWT-SVID for ${audience} now`, retryAfter), audience }
+    return { ...text(200, state.value.compact.reveal()), audience }
   }
 
   function answer(request: Request): Told {
@@ -61,7 +61,8 @@ export function createConsumerHandler(options: ConsumerSocketOptions): Handler {
         ? jsonError(404, 'NotFound', `say which profile: ${readable}`)
         : jsonError(403, 'Forbidden', `consumer ${name} may read ${readable}, not ${asked}`)
     const give = ofProfile.get(what)
-    return give === undefined ? jsonError(404, 'NotFound', 'no such path') : { ...(give(profile) ?? unavailable(profile)), profile: profile.name }
+    if (give === undefined) return jsonError(404, 'NotFound', 'no such path')
+    return { ...(what.startsWith('credential') ? { accessKeyId: '' } : {}), ...(give(profile) ?? unavailable(profile)), profile: profile.name }
   }
 
   return telling('consumer', options, (request) => ({ ...answer(request), consumer: name }))

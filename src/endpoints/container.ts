@@ -2,13 +2,22 @@
 import { timingSafeEqual } from 'node:crypto'
 import type { Clock } from '../core/clock.ts'
 import { containerDocument, type ProfileView, pick } from './documents.ts'
-import { cleanPath, guardCredentials, type HostRule, jsonError, retryAfter } from './guard.ts'
+import { cleanPath, guardCredentials, guardUser, type HostRule, jsonError, retryAfter } from './guard.ts'
 import type { Handler, Request } from './server.ts'
 import { type Teller, type Told, telling } from './told.ts'
 
+/** A secret that opens something until a moment of the boot clock. */
+export interface Token {
+  readonly bytes: Buffer
+  readonly until: number
+}
+
 interface ConsumerView {
   readonly name: string
-  readonly token: Buffer
+  /** The token, and those that it has replaced a moment ago. */
+  readonly tokens: readonly Token[]
+  /** The users that may use the token; undefined: whoever has it. */
+  readonly uids?: readonly number[] | undefined
   readonly profiles: readonly ProfileView[]
 }
 
@@ -28,18 +37,29 @@ export function createContainerHandler(options: ContainerOptions): Handler {
   const { consumers, profiles, clock } = options
   const tooManyFailures = createFailureLimit(clock)
 
-  function answer(request: Request): Told {
+  function answer(request: Request): Told | Promise<Told> {
     const refused = guardCredentials(request, options.hosts)
     if (refused !== undefined) return { ...jsonError(refused.status, 'Refused', 'request refused'), reason: refused.reason }
     const path = cleanPath(request.path)
     if (path === undefined || (path !== base && !path.startsWith(`${base}/`))) return jsonError(404, 'NotFound', 'no such path')
     if (request.method !== 'GET') return jsonError(405, 'MethodNotAllowed', 'use GET', { allow: 'GET' })
-    const consumer = find(consumers, request.headers.authorization)
+    const consumer = find(consumers, request.headers.authorization, clock.boot())
     if (consumer === undefined) return unauthenticated(request.headers.authorization)
     const asked = path === base ? undefined : path.slice(base.length + 1)
+    const { uids } = consumer
+    if (uids === undefined) return give(consumer, asked)
+    return guardUser(request, uids).then((stranger) => {
+      if (stranger === undefined) return give(consumer, asked)
+      return { ...jsonError(403, 'Forbidden', 'this token is not for you'), reason: `consumer ${consumer.name}: ${stranger.reason}`, ...nothing(consumer) }
+    })
+  }
+
+  const nothing = ({ name: consumer }: ConsumerView) => ({ consumer, accessKeyId: '' })
+
+  function give(consumer: ConsumerView, asked: string | undefined): Told {
     const profile = pick(consumer.profiles, asked)
     const given = profile === undefined ? unauthorized(asked, consumer) : { ...credentials(profile), profile: profile.name }
-    return { ...given, consumer: consumer.name }
+    return { ...nothing(consumer), ...given }
   }
 
   function credentials(profile: ProfileView): Told {
@@ -69,10 +89,11 @@ export function createContainerHandler(options: ContainerOptions): Handler {
   return telling('container', options, answer)
 }
 
-/** Compares with every consumer's token in constant time; only the length, which is no secret, shortens it. */
-function find(consumers: readonly ConsumerView[], header = ''): ConsumerView | undefined {
+/** Compares with every consumer's tokens in constant time; only the length, which is no secret, shortens it. */
+function find(consumers: readonly ConsumerView[], header = '', now: number): ConsumerView | undefined {
   const given = Buffer.from(header)
-  return consumers.filter(({ token }) => token.length === given.length && timingSafeEqual(token, given)).at(-1)
+  const fits = ({ bytes, until }: Token): boolean => bytes.length === given.length && timingSafeEqual(bytes, given) && now < until
+  return consumers.filter(({ tokens }) => tokens.filter(fits).length > 0).at(-1)
 }
 
 function createFailureLimit(clock: Clock): () => boolean {

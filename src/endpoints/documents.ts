@@ -4,7 +4,7 @@ import type { Clock } from '../core/clock.ts'
 import type { Source } from '../core/source.ts'
 import { type CredentialState, usable } from '../credentials/store.ts'
 import { jsonText } from './guard.ts'
-import type { Answer } from './server.ts'
+import type { Told } from './told.ts'
 
 /** One profile as endpoints see it: what it is called, and the state that they show and cannot change. */
 export interface ProfileView {
@@ -33,11 +33,12 @@ const fields = (credentials: Credentials) => ({
 
 /** The answer with a profile's credentials at this instant, or undefined when there is nothing to give out. */
 function document(render: (credentials: Credentials) => object) {
-  const rendered = new WeakMap<Credentials, Answer>()
-  return ({ state }: ProfileView, clock: Clock): Answer | undefined => {
+  const rendered = new WeakMap<Credentials, Told>()
+  return ({ state }: ProfileView, clock: Clock): Told | undefined => {
     const credentials = usable(state.current, clock.boot())
     if (credentials === undefined) return undefined
-    const answer = rendered.get(credentials) ?? jsonText(200, Buffer.from(JSON.stringify(render(credentials))))
+    const { accessKeyId } = credentials
+    const answer = rendered.get(credentials) ?? { ...jsonText(200, Buffer.from(JSON.stringify(render(credentials)))), accessKeyId }
     rendered.set(credentials, answer)
     return answer
   }

@@ -35,6 +35,13 @@ export function guardCredentials({ headers, hasBody, method }: Request, rule?: H
   return method === 'OPTIONS' ? { status: 405, reason: 'OPTIONS' } : undefined
 }
 
+/** Refuses whoever is none of these users, on top of everything else that must be right. */
+export async function guardUser({ user }: Request, uids: readonly number[]): Promise<Refusal | undefined> {
+  const uid = await user?.()
+  if (uid !== undefined && uids.includes(uid)) return undefined
+  return { status: 403, reason: uid === undefined ? 'the kernel does not say whose connection it is' : `user ${uid} asks, who is none of uids` }
+}
+
 /** Rules of listeners that give no secret: Host, and pages of other sites. */
 export function guardPublic({ headers, hasBody }: Request, rule: HostRule): Refusal | undefined {
   if (!rule(headers.host)) return wrongHost

@@ -3,15 +3,17 @@ import { isoSeconds } from '../aws/credentials.ts'
 import { nextWithin } from '../core/source.ts'
 import { usable } from '../credentials/store.ts'
 import { imdsDocument, type ProfileView } from './documents.ts'
-import { cleanPath, empty, guardCredentials, type HostRule, jsonText, retryAfter, text } from './guard.ts'
+import { cleanPath, empty, guardCredentials, guardUser, type HostRule, jsonText, retryAfter, text } from './guard.ts'
 import { type createImdsTokens, longestTtlSeconds } from './imds-token.ts'
 import type { Answer, Handler, Request } from './server.ts'
-import { type Teller, telling } from './told.ts'
+import { type Teller, type Told, telling } from './told.ts'
 
 interface ImdsOptions extends Teller {
   readonly hosts: HostRule
   readonly profile: ProfileView
   readonly availabilityZone: string | undefined
+  /** The users that may ask; undefined: every local process. */
+  readonly uids?: readonly number[] | undefined
   readonly tokens: ReturnType<typeof createImdsTokens>
   readonly signal: AbortSignal
 }
@@ -24,7 +26,7 @@ const holdMs = 300
 
 /** Handles one IMDSv2 listener. Errors have no body: CRT takes any text of the role list for a role's name. */
 export function createImdsHandler(options: ImdsOptions): Handler {
-  const { profile, tokens, clock, availabilityZone: zone } = options
+  const { profile, tokens, clock, uids, availabilityZone: zone } = options
   const { region, roleArn, roleName } = profile
 
   function issueToken({ headers }: Request): Answer {
@@ -34,13 +36,13 @@ export function createImdsHandler(options: ImdsOptions): Handler {
     return text(200, tokens.issue(ttl), { [ttlHeader]: String(ttl) })
   }
 
-  async function credentials(): Promise<Answer> {
+  async function credentials(): Promise<Told> {
     for (const end = clock.boot() + holdMs; ; ) {
       const found = imdsDocument(profile, clock)
       if (found !== undefined) return found
       const { current } = profile.state
       const left = end - clock.boot()
-      if (left <= 0 || current.status !== 'empty' || options.signal.aborted) return empty(503, retryAfter)
+      if (left <= 0 || current.status !== 'empty' || options.signal.aborted) return { ...empty(503, retryAfter), accessKeyId: '' }
       await nextWithin(profile.state, current, left, clock, options.signal).catch(() => {})
     }
   }
@@ -57,7 +59,7 @@ export function createImdsHandler(options: ImdsOptions): Handler {
     return jsonText(200, JSON.stringify(document))
   }
 
-  const routes = new Map<string, () => Answer | Promise<Answer>>([
+  const routes = new Map<string, () => Told | Promise<Told>>([
     ...[roles, `${roles}-extended`].flatMap((list) => [[list, () => text(200, roleName)] as const, [`${list}/${roleName}`, credentials] as const]),
     [`${metadata}iam/info`, info],
     // These need no credentials: they are from what is configured.
@@ -66,7 +68,7 @@ export function createImdsHandler(options: ImdsOptions): Handler {
     ['/latest/dynamic/instance-identity/document', () => jsonText(200, JSON.stringify({ region, accountId: roleArn.split(':')[4], availabilityZone: zone }))],
   ])
 
-  async function answer(request: Request): Promise<Answer> {
+  async function answer(request: Request): Promise<Told> {
     const path = cleanPath(request.path)
     if (path === '/latest/api/token') return request.method === 'PUT' ? issueToken(request) : empty(405, { allow: 'PUT' })
     if (path === undefined || !path.startsWith('/latest/')) return empty(404)
@@ -79,7 +81,7 @@ export function createImdsHandler(options: ImdsOptions): Handler {
   }
 
   return telling('imds', options, async (request) => {
-    const refused = guardCredentials(request, options.hosts)
+    const refused = guardCredentials(request, options.hosts) ?? (uids && (await guardUser(request, uids)))
     const given = refused === undefined ? await answer(request) : { ...empty(refused.status), reason: refused.reason }
     return { ...given, profile: profile.name }
   })

@@ -2,11 +2,12 @@
 import { once } from 'node:events'
 import { chmod, chown, lstat, unlink } from 'node:fs/promises'
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http'
-import { connect } from 'node:net'
+import { connect, type Socket } from 'node:net'
 import { type FastifyInstance, fastify } from 'fastify'
 import { type Clock, systemClock } from '../core/clock.ts'
 import { errorText, failure, systemCode } from '../core/errors.ts'
 import { longestSocketPath } from '../spiffe/socket-address.ts'
+import { findUser } from './peer.ts'
 
 export interface Request {
   readonly method: string
@@ -15,6 +16,8 @@ export interface Request {
   readonly query: string
   readonly headers: IncomingHttpHeaders
   readonly hasBody: boolean
+  /** The local user that asks, as the kernel has it; undefined when it does not say. */
+  readonly user?: (() => Promise<number | undefined>) | undefined
 }
 
 export interface Answer {
@@ -138,14 +141,24 @@ function createApp(handle: Handler, closing: () => boolean): FastifyInstance {
   return app
 }
 
+// Looked up once for each connection: a client that has sent its request may close its end, and then it is nobody's.
+const users = new WeakMap<Socket, Promise<number | undefined>>()
+
+function userOf(socket: Socket): Promise<number | undefined> {
+  const { remoteAddress = '', remotePort = 0, localAddress = '', localPort = 0 } = socket
+  const found = users.get(socket) ?? findUser({ client: [remoteAddress, remotePort], server: [localAddress, localPort] })
+  users.set(socket, found)
+  return found
+}
+
 /** What handlers see of a request, or the status of one that is none. */
-function toRequest({ method = '', headers, rawHeaders }: IncomingMessage, url: string): Request | number {
+function toRequest({ method = '', headers, rawHeaders, socket }: IncomingMessage, url: string): Request | number {
   // Two Hosts: nobody knows which one is meant (RFC 9112, section 3.2).
   if (rawHeaders.filter((name, index) => index % 2 === 0 && name.toLowerCase() === 'host').length > 1) return 400
   const cut = url.indexOf('?')
   const path = cut < 0 ? url : url.slice(0, cut)
   const hasBody = headers['transfer-encoding'] !== undefined || (headers['content-length'] ?? '0') !== '0'
-  return { method, path, query: cut < 0 ? '' : url.slice(cut + 1), headers, hasBody }
+  return { method, path, query: cut < 0 ? '' : url.slice(cut + 1), headers, hasBody, user: () => userOf(socket) }
 }
 
 /** Removes what a dead process left behind: only a socket, and only if nobody answers on it. */

@@ -12,6 +12,10 @@ export interface Teller {
 export interface Told extends Answer {
   readonly consumer?: string
   readonly profile?: string
+  /** Of the credentials that were asked for; empty if there were none to give. Left out: nothing of that kind was asked for. */
+  readonly accessKeyId?: string
+  /** Of the token that was asked for. */
+  readonly audience?: string
   readonly reason?: string
 }
 
@@ -19,9 +23,9 @@ export interface Told extends Answer {
 export function telling(endpoint: string, { clock, emit }: Teller, handle: (request: Request) => Told | Promise<Told>): Handler {
   return (request) => {
     const begun = clock.boot()
-    const tell = ({ consumer = '', profile = '', reason, ...answer }: Told): Answer => {
+    const tell = ({ consumer = '', profile = '', reason, accessKeyId, audience, ...answer }: Told): Answer => {
       const { status } = answer
-      emit({ type: 'served', endpoint, consumer, profile, status, seconds: (clock.boot() - begun) / 1000 })
+      emit({ type: 'served', endpoint, consumer, profile, accessKeyId, audience, status, seconds: (clock.boot() - begun) / 1000 })
       if (reason !== undefined) emit({ type: 'listener.refused', listener: endpoint, status, reason })
       return answer
     }

@@ -18,6 +18,9 @@ const failed = (failure: Failure): Fields => ({ code: failure.code, ...failure.f
 
 const seconds = (value: number): string => (Number.isFinite(value) ? `${value < 10 ? value.toFixed(1) : Math.round(value)} s` : 'a change')
 
+/** Somebody asked for a secret: told at info, since operators want to know who read what. */
+export const isRead = ({ accessKeyId, audience }: EventOf<'served'>): boolean => accessKeyId !== undefined || audience !== undefined
+
 type Describers = {
   /** Without fields of its own, a line has those of its event's facts. */
   readonly [T in Event['type']]: (event: EventOf<T>) => readonly [level: Level, message: string, fields?: Fields]
@@ -31,6 +34,7 @@ const describers: Describers = {
   'daemon.defect': ({ failure }) => ['error', sentence(failure), { ...failed(failure), stack: failure.stack }],
   'config.loaded': ({ origin, profiles }) => ['info', `configuration loaded from ${origin}`, { origin, profiles: profiles.map(({ name }) => name) }],
   'config.reload_failed': (event) => ['error', `the configuration was not reloaded and nothing has changed: ${sentence(event.failure)}`],
+  'consumer.token_rotated': ({ consumer }) => ['info', `consumer ${consumer} has a new token; the old one opens for five minutes more`],
   'listener.opened': (event) => ['info', `${event.listener} listens on ${event.address}`],
   'listener.closed': (event) => ['info', `${event.listener} closed`],
   'listener.refused': (event) => ['warn', `${event.listener} refused a request with ${event.status}: ${event.reason}`],
@@ -71,7 +75,13 @@ const describers: Describers = {
   'hook.said': (event) => ['info', `hook ${event.hook}: ${event.line}`],
   'hook.child_started': (event) => ['info', `hook ${event.hook}: started process ${event.pid}`],
   'hook.child_ended': (event) => [event.expected ? 'info' : 'warn', `hook ${event.hook}: its process ended with ${event.how}`],
-  served: ({ endpoint, consumer, profile, status }) => ['debug', `${endpoint} answered ${status}`, { endpoint, consumer, profile, status }],
+  served: (event) => {
+    const { endpoint, consumer, profile, status, accessKeyId, audience } = event
+    const whom = consumer === '' ? 'a local process' : `consumer ${consumer}`
+    const asked = audience === undefined ? `credentials of ${profile || 'a profile'}` : `a token for ${audience}`
+    const fields = { endpoint, consumer, profile, access_key_id: accessKeyId, audience, status }
+    return isRead(event) ? ['info', `${endpoint} answered ${status} to ${whom}: ${asked}`, fields] : ['debug', `${endpoint} answered ${status}`, fields]
+  },
 }
 
 /** What the sentence says already, in its own words, or what only other folds need. */

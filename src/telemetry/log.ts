@@ -3,7 +3,7 @@ import { writeSync } from 'node:fs'
 import { pino } from 'pino'
 import type { Clock } from '../core/clock.ts'
 import type { Event, Listener } from '../core/events.ts'
-import { describe, type Level, type Line } from './describe.ts'
+import { describe, isRead, type Level, type Line } from './describe.ts'
 
 export interface LogOptions {
   readonly level: Level
@@ -23,9 +23,24 @@ const quietMs = 10_000
 
 /** Creates the listener that logs. */
 export function createLog({ level, format, clock, write = toStderr }: LogOptions): Listener {
+  // Lines of reads, until the end of this turn: under load many come in one, and one write for each would cost more than the answers.
+  let reads = ''
+  let isOfRead = false
+  const flush = (): void => {
+    if (reads !== '') write(reads)
+    reads = ''
+  }
+  const put = (line: string): void => {
+    if (!isOfRead) {
+      flush()
+      return write(line)
+    }
+    if (reads === '') setImmediate(flush)
+    reads += line
+  }
   const logger = pino(
     { level, base: null, timestamp: () => `,"time":"${new Date(clock.now()).toISOString()}"`, formatters: { level: (label) => ({ level: label }) } },
-    { write },
+    { write: put },
   )
   const last = new Map<string, number>()
   /** True for a refusal or a clock warning that was logged a moment ago in the same words. */
@@ -39,10 +54,11 @@ export function createLog({ level, format, clock, write = toStderr }: LogOptions
   }
   return (event) => {
     // The one event of every request: not put into words that nobody reads.
-    if (event.type === 'served' && level !== 'debug') return
+    if (event.type === 'served' && !logger.isLevelEnabled(isRead(event) ? 'info' : 'debug')) return
     const line = describe(event)
     if (!logger.isLevelEnabled(line.level) || quiet(event, line)) return
-    if (format === 'text') write(textLine(line, clock.now()))
+    isOfRead = event.type === 'served'
+    if (format === 'text') put(textLine(line, clock.now()))
     else logger[line.level](line.fields, line.message)
   }
 }

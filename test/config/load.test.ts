@@ -47,9 +47,9 @@ test('a file with every key is accepted, and means what it says', async () => {
   )
   assert.deepEqual(rest, {
     origin: 'SVIDECAR_CONFIG_YAML',
-    consumers: [{ name: 'app', profiles: ['app', 'reports'], audiences: ['sts.amazonaws.com'], owner: 'root', group: '0', mode: 0o440 }],
+    consumers: [{ name: 'app', profiles: ['app', 'reports'], audiences: ['sts.amazonaws.com'], owner: 'root', group: '0', mode: 0o440, uids: [0, 1000] }],
     containerEndpoint: { listen: { host: '127.0.0.1', port: 9912 }, hostNames: ['Pod.internal'] },
-    imdsEndpoints: [{ listen: { host: '::1', port: 9911 }, hostNames: [], profile: 'app', availabilityZone: 'eu-central-1a' }],
+    imdsEndpoints: [{ listen: { host: '::1', port: 9911 }, hostNames: [], profile: 'app', availabilityZone: 'eu-central-1a', uids: [1000] }],
     metricsEndpoint: { listen: { host: '0.0.0.0', port: 9913 }, hostNames: ['metrics.internal'] },
     statusEndpoint: { listen: { host: '127.0.0.1', port: 9914 } },
     runtimeDir: '/run/svidecar',

@@ -28,9 +28,9 @@ profiles:
     session_name: reports@web
     allow_plaintext: false
 consumers:
-  app: { profiles: [app, reports], audiences: [sts.amazonaws.com], owner: root, group: "0", mode: "0440" }
+  app: { profiles: [app, reports], audiences: [sts.amazonaws.com], owner: root, group: "0", mode: "0440", uids: [0, 1000] }
 container_endpoint: { listen: 127.0.0.1:9912, host_names: [Pod.internal] }
-imds_endpoints: [ { listen: "[::1]:9911", profile: app, host_names: [], availability_zone: eu-central-1a } ]
+imds_endpoints: [ { listen: "[::1]:9911", profile: app, host_names: [], availability_zone: eu-central-1a, uids: [1000] } ]
 metrics_endpoint: { listen: 0.0.0.0:9913, host_names: [metrics.internal] }
 status_endpoint: { listen: 127.0.0.1:9914 }
 runtime_dir: /run/svidecar

@@ -22,14 +22,14 @@ async function tokenIn(directory: string, over?: Partial<ConsumerConfig>): Promi
   const one = consumer(over)
   const secrets = await writeSecrets({ runtimeDir: directory, consumers: [one], imdsEndpoints: [] })
   assert.deepEqual([...secrets.keys()], [`${one.name}.token`])
-  return String(secrets.get(`${one.name}.token`))
+  return String(secrets.get(`${one.name}.token`)?.[0]?.bytes)
 }
 
 async function imdsKey(directory: string): Promise<Buffer> {
   const endpoint = { listen: { host: '127.0.0.1', port: 0 }, hostNames: [], profile: 'app' }
   const secrets = await writeSecrets({ runtimeDir: directory, consumers: [], imdsEndpoints: [endpoint, endpoint] })
   assert.deepEqual([...secrets.keys()], ['imds.key'])
-  return secrets.get('imds.key') ?? Buffer.alloc(0)
+  return secrets.get('imds.key')?.[0]?.bytes ?? Buffer.alloc(0)
 }
 
 test('a token is 256 bits of URL-safe text in its file, without a newline', async (t) => {
@@ -186,7 +186,7 @@ test('in a reload the secrets that are held stay, whatever has become of their f
   const held = await writeSecrets(config)
   for (const name of ['app.token', 'imds.key']) writeFileSync(join(runtimeDir, name), 'changed')
   assert.deepEqual(await writeSecrets(config, held), held)
-  for (const [name, bytes] of held) assert.deepEqual(readFileSync(join(runtimeDir, name)), bytes)
+  for (const [name, [token]] of held) assert.deepEqual(readFileSync(join(runtimeDir, name)), token?.bytes)
 })
 
 test('a missing directory is made, with its parents, for everybody to pass through; one that is there keeps its mode', async (t) => {

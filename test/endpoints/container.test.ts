@@ -14,6 +14,10 @@ import { credentialsFor, fresh, profileOf, requestOf, roleArn } from './support.
 
 const appToken = 'appTokenappTokenappTokenappTokenappToken_-1'
 const twoToken = 'twoTokentwoTokentwoTokentwoTokentwoToken_-2'
+const oldToken = 'oldTokenoldTokenoldTokenoldTokenoldToken_-3'
+const ownToken = 'ownTokenownTokenownTokenownTokenownToken_-4'
+
+const forEver = (token: string) => ({ bytes: Buffer.from(token), until: Number.POSITIVE_INFINITY })
 
 function world() {
   const clock = createFakeClock()
@@ -25,8 +29,9 @@ function world() {
   const handler = createContainerHandler({
     hosts: hostRule('127.0.0.1', []),
     consumers: [
-      { name: 'app', token: Buffer.from(appToken), profiles: [app] },
-      { name: 'two', token: Buffer.from(twoToken), profiles: [reports, empty] },
+      { name: 'app', tokens: [forEver(appToken), { bytes: Buffer.from(oldToken), until: clock.boot() + 300_000 }], profiles: [app] },
+      { name: 'two', tokens: [forEver(twoToken)], profiles: [reports, empty] },
+      { name: 'own', tokens: [forEver(ownToken)], profiles: [app], uids: [1000, 1001] },
     ],
     profiles: new Set(all.map(({ name }) => name)),
     clock,
@@ -37,7 +42,7 @@ function world() {
     assert.ok(!(answer instanceof Promise), 'answers come from memory, at once')
     return answer
   }
-  return { clock, events, app, reports, empty, get }
+  return { clock, events, app, reports, empty, get, handler }
 }
 
 const bodyOf = ({ body }: Answer): Record<string, unknown> => JSON.parse(String(body)) as Record<string, unknown>
@@ -227,4 +232,46 @@ test('an answer is a 200 exactly as long as there are credentials that live, and
     }),
     { numRuns: 60 },
   )
+})
+
+test('a token that was replaced opens until its overlap is over', () => {
+  const { clock, get } = world()
+  assert.equal(get('/v1/credentials', oldToken).status, 200)
+  clock.suspend(299_999)
+  assert.equal(get('/v1/credentials', oldToken).status, 200)
+  clock.suspend(1)
+  assert.equal(get('/v1/credentials', oldToken).status, 401)
+  assert.equal(get('/v1/credentials', appToken).status, 200)
+})
+
+test('a token that is tied to users is refused to everybody else, and to those of whom the kernel says nothing', async () => {
+  const { handler, events } = world()
+  const as = async (uid: number | undefined) => {
+    const answer = await handler({ ...requestOf('/v1/credentials', { authorization: ownToken }), user: async () => uid })
+    if (answer.status !== 200) isError(answer, 403)
+    return answer.status
+  }
+  for (const uid of [1000, 1001]) assert.equal(await as(uid), 200)
+  for (const uid of [0, 1002, 65_534, undefined]) assert.equal(await as(uid), 403, String(uid))
+  const reasons = events.flatMap((event) => (event.type === 'listener.refused' ? [event.reason] : []))
+  assert.match(reasons[0] ?? '', /^consumer own: user 0 asks/)
+  assert.match(reasons.at(-1) ?? '', /kernel does not say/)
+  // The wrong user learns no more of the profile than that.
+  const stranger = await handler({ ...requestOf('/v1/credentials/nope', { authorization: ownToken }), user: async () => 7 })
+  assert.equal(stranger.status, 403)
+})
+
+test('what was read, by whom and with which outcome is told of each read', () => {
+  const { events, get } = world()
+  const { AccessKeyId } = bodyOf(get('/v1/credentials', appToken))
+  get('/v1/credentials/empty', twoToken)
+  get('/v1/credentials/app', twoToken)
+  get('/v1/credentials', 'x'.repeat(43))
+  const reads = events.flatMap((event) => (event.type === 'served' ? [[event.consumer, event.profile, event.accessKeyId, event.status]] : []))
+  assert.deepEqual(reads, [
+    ['app', 'app', AccessKeyId, 200],
+    ['two', 'empty', '', 503],
+    ['two', '', '', 403],
+    ['', '', undefined, 401],
+  ])
 })

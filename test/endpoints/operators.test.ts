@@ -70,6 +70,10 @@ function control(over: Partial<Commands> = {}) {
       calls.push('reload')
       return { changed: ['app'] }
     },
+    rotateToken: async (consumer) => {
+      calls.push(`rotate ${consumer}`)
+      return consumer === 'nope' ? undefined : { file: `/run/svidecar/${consumer}.token`, overlapSeconds: 300 }
+    },
     ...over,
   }
   const handler = createControlHandler(() => emptyReport, commands)
@@ -77,13 +81,14 @@ function control(over: Partial<Commands> = {}) {
   return { calls, ask }
 }
 
-test('the control socket gives the status, refreshes one or all, and reloads', async () => {
+test('the control socket gives the status, refreshes one or all, reloads, and gives out new tokens', async () => {
   const { ask, calls } = control()
   assert.deepEqual(jsonOf(await ask('GET', '/status')), emptyReport)
   assert.deepEqual(jsonOf(await ask('POST', '/refresh')), { profiles: [{ profile: 'app', ok: true }] })
   assert.deepEqual(jsonOf(await ask('POST', '/refresh/reports')), { profiles: [{ profile: 'reports', ok: true }] })
   assert.deepEqual(jsonOf(await ask('POST', '/reload')), { changed: ['app'] })
-  assert.deepEqual(calls, ['refresh undefined', 'refresh reports', 'reload'])
+  assert.deepEqual(jsonOf(await ask('POST', '/rotate-token/app')), { file: '/run/svidecar/app.token', overlapSeconds: 300 })
+  assert.deepEqual(calls, ['refresh undefined', 'refresh reports', 'reload', 'rotate app'])
 })
 
 test('nothing but POST commands anything, and neither a page, a proxy nor a body gets that far', async () => {
@@ -98,12 +103,12 @@ test('nothing but POST commands anything, and neither a page, a proxy nor a body
 
 test('an unknown command or profile is a 404 that says so', async () => {
   const { ask, calls } = control()
-  for (const path of ['/', '/status', '/rotate', '/Reload', '/reload%20', '/../reload']) {
+  for (const path of ['/', '/status', '/rotate', '/rotate-token', '/rotate-token/nope', '/Reload', '/reload%20', '/../reload']) {
     const answer = await ask('POST', path)
     assert.equal(answer.status, 404, path)
     assert.equal((jsonOf(answer) as { code: string }).code, 'usage')
   }
-  assert.deepEqual(calls, [])
+  assert.deepEqual(calls, ['rotate nope'])
   assert.match(String((await ask('POST', '/refresh/nope')).body), /there is no profile nope/)
 })
 

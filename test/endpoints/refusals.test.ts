@@ -32,7 +32,7 @@ const kinds: Record<string, Kind> = {
   container: {
     handler: createContainerHandler({
       hosts: hostRule('127.0.0.1', names),
-      consumers: [{ name: 'app', token: Buffer.from(token), profiles: [profile] }],
+      consumers: [{ name: 'app', tokens: [{ bytes: Buffer.from(token), until: Number.POSITIVE_INFINITY }], profiles: [profile] }],
       profiles: new Set(['app']),
       clock,
       emit,

@@ -123,7 +123,7 @@ for (const seed of [1, 2, 3]) {
     const token = 'x'.repeat(43)
     const handler = createContainerHandler({
       hosts: hostRule('127.0.0.1', []),
-      consumers: [{ name: 'c', token: Buffer.from(token), profiles: views }],
+      consumers: [{ name: 'c', tokens: [{ bytes: Buffer.from(token), until: Number.POSITIVE_INFINITY }], profiles: views }],
       profiles: new Set(views.map(({ name }) => name)),
       clock,
       emit,
