@@ -90,6 +90,8 @@ const homes: Readonly<Record<string, readonly string[]>> = {
   'zod/v4/locales/en.js': ['src/config/shape.ts'],
   yaml: ['src/config/yaml.ts'],
   jose: ['src/dev/'],
+  '@peculiar/asn1-schema': ['src/dev/certificate.ts'],
+  '@peculiar/asn1-x509': ['src/dev/certificate.ts'],
 }
 
 test('every package is used in its home and nowhere else', () => {

@@ -55,7 +55,7 @@ export async function createAuthority({ trustDomain, intermediate, clock, create
   const certify = async (issuer?: CertificateContent) => {
     const serial = randomSerial()
     // The number keeps the subjects of two authorities apart, so that a chain is built by name alone.
-    const subject: Name = [country, ['O', 'SPIFFE'], ['serialNumber', BigInt(`0x${serial.toString('hex')}`).toString()]]
+    const subject: Name = [country, ['O', 'SPIFFE'], ['serialNumber', serial.toString()]]
     const content = { key: await createKey(), subject, serial, ...validity(authoritySeconds), ca: true, uris: [`spiffe://${trustDomain}`] }
     return { ...content, certificate: createCertificate({ ...content, ...(issuer && { issuer }) }) }
   }

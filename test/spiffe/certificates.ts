@@ -1,7 +1,7 @@
 // Certificates that are right or wrong in exactly one way, written here from DER, and the messages that carry them.
 import { createPublicKey, generateKeyPairSync, type KeyObject, randomBytes, sign } from 'node:crypto'
-import { bits, boolean, der, integer, octets, oid, printable, sequence, time } from '../../src/dev/der.ts'
 import type { X509SvidMessage } from '../../src/spiffe/x509-svid.ts'
+import { bits, boolean, der, integer, octets, oid, printable, sequence, time } from '../support/der.ts'
 
 export const newKey = (curve: 'P-256' | 'P-384' = 'P-256'): KeyObject => generateKeyPairSync('ec', { namedCurve: curve }).privateKey
 export const newRsaKey = (): KeyObject => generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey

@@ -3,8 +3,8 @@ import assert from 'node:assert/strict'
 import { X509Certificate } from 'node:crypto'
 import { describe, test } from 'node:test'
 import fc from 'fast-check'
-import { der } from '../../src/dev/der.ts'
 import { type CertificateFacts, readCertificate, readElement } from '../../src/spiffe/der.ts'
+import { der } from '../support/der.ts'
 import { alternativeNames, authority, basicConstraints, dns, extendedKeyUsage, id, keyUsage, leaf, newRsaKey, uri } from './certificates.ts'
 
 const rangeErrorOr = <T>(read: () => T): T | undefined => {

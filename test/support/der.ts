@@ -1,4 +1,4 @@
-// Just enough ASN.1 DER to write a certificate and to look into one; Node can parse certificates but not make them.
+// Just enough ASN.1 DER to write certificates that are wrong in one thing, which a library would not write.
 
 /** One element: the tag, then the length in DER's shortest form, then the content. */
 export function der(tag: number, ...content: readonly Buffer[]): Buffer {
@@ -36,15 +36,4 @@ export const printable = (text: string): Buffer => der(0x13, Buffer.from(text, '
 export function time(milliseconds: number): Buffer {
   const digits = new Date(milliseconds).toISOString().replace(/[-:T]|\.\d+/g, '')
   return digits < '2050' ? der(0x17, Buffer.from(digits.slice(2))) : der(0x18, Buffer.from(digits))
-}
-
-/** All elements, each before what is in it. For bytes that OpenSSL has accepted: it has looked at the lengths. */
-export function elementsOf(bytes: Buffer): { tag: number; content: Buffer }[] {
-  if (bytes.length === 0) return []
-  const [tag = 0, first = 0] = bytes
-  const start = first < 0x80 ? 2 : 2 + (first & 0x7f)
-  const end = start + (first < 0x80 ? first : bytes.readUIntBE(2, start - 2))
-  const content = bytes.subarray(start, end)
-  const constructed = (tag & 0x20) !== 0
-  return [{ tag, content }, ...(constructed ? elementsOf(content) : []), ...elementsOf(bytes.subarray(end))]
 }
