@@ -6,12 +6,15 @@ import { type Running, start, type Task } from '../../src/core/run.ts'
 import { createCell, type Source } from '../../src/core/source.ts'
 import { assembleIdentity } from '../../src/daemon/assemble.ts'
 import type { IdentityState, JwtSource, X509Identity } from '../../src/identity/sources.ts'
-import { createJwtBundleSource, createX509BundleSource } from '../../src/identity/workload-api/bundle-source.ts'
+import { createIdentityCell, type SourceOptions } from '../../src/identity/state.ts'
+import { createJwtBundleSource } from '../../src/identity/workload-api/bundle-source.ts'
 import type { WorkloadApi } from '../../src/identity/workload-api/client.ts'
+import { keepStream } from '../../src/identity/workload-api/stream.ts'
 import type { JwtBundle } from '../../src/spiffe/jwt-bundle.ts'
 import { parseSocketAddress } from '../../src/spiffe/socket-address.ts'
 import { parseSpiffeId, type TrustDomain } from '../../src/spiffe/spiffe-id.ts'
-import type { X509Bundle } from '../../src/spiffe/x509-bundle.ts'
+import { digestOfBundles, type X509Bundle } from '../../src/spiffe/x509-bundle.ts'
+import { parseX509Bundles } from '../../src/spiffe/x509-context.ts'
 import { assertIdentity } from './verify.ts'
 import type { World } from './world.ts'
 
@@ -60,6 +63,20 @@ export const isFailing =
   (code: FailureCode) =>
   (state: IdentityState<unknown>): boolean =>
     state.failure?.code === code
+
+/** The X.509 bundles as a source; the daemon takes them from the stream of its SVIDs, and `svidecar bundle` asks once. */
+function createX509BundleSource(options: SourceOptions) {
+  const cell = createIdentityCell<Client['x509Bundles']['values'][number]['what']>(options, 'x509_bundles', (all) =>
+    digestOfBundles(all, ({ digest }) => digest),
+  )
+  const { run } = keepStream(options, {
+    open: options.api.x509Bundles,
+    take: (message) => void cell.ready(parseX509Bundles(Object.entries(message))),
+    rejected: cell.rejected,
+    failed: cell.failing,
+  })
+  return { source: cell.source, run }
+}
 
 /** Starts the sources on the world's agent. */
 export function startClient(world: World, options: ClientOptions = {}): Client {
