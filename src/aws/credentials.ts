@@ -11,9 +11,8 @@ export type Issued = Readonly<Partial<Record<'accessKeyId' | 'secretAccessKey' |
 const filled = (value: unknown): value is string => typeof value === 'string' && value !== ''
 
 /**
- * Checks what a service issued and dates it by the service's own clock: life = Expiration − Date, counted from
- * before the request and less the second that a Date header cuts off, so that a wrong clock here can neither
- * shorten nor stretch it. Throws reply_invalid for anything empty or already over.
+ * Checks what a service issued and dates it by the service's own clock: life = Expiration − Date, counted from before the request and less the second that a
+ * Date header cuts off, so that a wrong clock here can neither shorten nor stretch it. Throws reply_invalid for anything empty or already over.
  */
 export function acceptCredentials(issued: Issued, roleArn: string, { date, sentAt, receivedAt }: Pick<Reply, 'date' | 'sentAt' | 'receivedAt'>) {
   const { accessKeyId, secretAccessKey, sessionToken } = issued

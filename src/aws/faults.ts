@@ -49,10 +49,7 @@ export interface Skew {
 // What AWS tolerates in a signature.
 const toleratedSkewSeconds = 300
 
-/**
- * Names the failure behind a refusal with AWS's error code, which has no namespace or URI any more. A date in its
- * Retry-After header is not understood.
- */
+/** Names the failure behind a refusal with AWS's error code, which has no namespace or URI any more. A date in its Retry-After header is not understood. */
 export function refusalFailure(
   service: string,
   { status, headers }: Pick<Reply, 'status' | 'headers'>,

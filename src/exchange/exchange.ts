@@ -28,8 +28,7 @@ export interface ExchangeOptions {
 }
 
 /**
- * One far service's clock, learnt from its replies. The difference of the two clocks is kept by the boot clock, so
- * that a step of ours does not move theirs.
+ * One far service's clock, learnt from its replies. The difference of the two clocks is kept by the boot clock, so that a step of ours does not move theirs.
  */
 export function createServerClock({ clock, profile, emit }: ExchangeContext, method: ProfileFacts['method']) {
   let base: number | undefined

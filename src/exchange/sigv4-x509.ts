@@ -1,11 +1,9 @@
 // SigV4-X509: AWS Signature Version 4 made with a certificate's own key instead of a secret.
 // IAM Roles Anywhere user guide, "The IAM Roles Anywhere credential helper", signing process.
-import { createHash, sign } from 'node:crypto'
+import { hash, sign } from 'node:crypto'
 import { isoSeconds } from '../aws/credentials.ts'
 import type { X509Svid } from '../spiffe/x509-svid.ts'
 import { signingKey } from './lint.ts'
-
-const sha256 = (text: string): string => createHash('sha256').update(text).digest('hex')
 
 /** RFC 3986, upper-case hex, with the five characters that encodeURIComponent leaves. */
 const encode = (text: string): string => encodeURIComponent(text).replaceAll(/[!'()*]/g, (one) => `%${one.charCodeAt(0).toString(16).toUpperCase()}`)
@@ -40,9 +38,9 @@ export function signX509(svid: X509Svid, { url, body, region, time }: { url: URL
     ...names.map((name) => `${name}:${headers[name]}`),
     '',
     names.join(';'),
-    sha256(body),
+    hash('sha256', body),
   ].join('\n')
   const algorithm = signingKey(svid.privateKey) === 'rsa' ? 'AWS4-X509-RSA-SHA256' : 'AWS4-X509-ECDSA-SHA256'
-  const signature = sign('sha256', Buffer.from([algorithm, date, scope, sha256(canonicalRequest)].join('\n')), svid.privateKey).toString('hex')
+  const signature = sign('sha256', Buffer.from([algorithm, date, scope, hash('sha256', canonicalRequest)].join('\n')), svid.privateKey).toString('hex')
   return { ...headers, authorization: `${algorithm} Credential=${svid.serial}/${scope}, SignedHeaders=${names.join(';')}, Signature=${signature}` }
 }

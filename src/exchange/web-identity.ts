@@ -1,5 +1,5 @@
 // STS AssumeRoleWithWebIdentity: a JWT-SVID, fetched for this one exchange, becomes AWS credentials.
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 import { Readable } from 'node:stream'
 import { acceptCredentials } from '../aws/credentials.ts'
 import { refusalFailure } from '../aws/faults.ts'
@@ -30,9 +30,8 @@ export function webIdentity(source: JwtSource, context: ExchangeContext, options
   const server = createServerClock(context, 'webidentity')
 
   /**
-   * The SDK's way to the network is replaced by ours. Its own only warns after its timeout and lets a reply
-   * trickle for ever; and whatever AWS_ENDPOINT_URL, AWS_PROFILE or ~/.aws/config made of the request, the
-   * token goes to the configured endpoint or nowhere.
+   * The SDK's way to the network is replaced by ours. Its own only warns after its timeout and lets a reply trickle for ever; and whatever AWS_ENDPOINT_URL,
+   * AWS_PROFILE or ~/.aws/config made of the request, the token goes to the configured endpoint or nowhere.
    */
   async function send(request: SdkRequest, signal: AbortSignal): Promise<Reply> {
     const port = request.port === undefined ? '' : `:${request.port}`
@@ -122,6 +121,5 @@ export function sessionName(spiffeId: string): string {
     .replaceAll('/', '.')
     .replaceAll(/[^\w+=,.@-]/g, '-')
   if (readable.length >= 2 && readable.length <= longestName) return readable
-  const hash = createHash('sha256').update(spiffeId).digest('hex').slice(0, 8)
-  return `${readable.slice(-(longestName - 9))}-${hash}`
+  return `${readable.slice(-(longestName - 9))}-${hash('sha256', spiffeId).slice(0, 8)}`
 }

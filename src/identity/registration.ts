@@ -40,9 +40,8 @@ export const inspectProcess = (env: NodeJS.ProcessEnv = process.env) => ({
 const shellQuote = (word: string): string => (/^[\w/:.,@%+=-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`)
 
 /**
- * A `spire-server entry create` line for the process. The agent attests whoever calls it, so the selectors are
- * svidecar's own and not the application's. Under Node run from a script every other script has the same path:
- * the uid or the unit tells them apart.
+ * A `spire-server entry create` line for the process. The agent attests whoever calls it, so the selectors are svidecar's own and not the application's. Under
+ * Node run from a script every other script has the same path: the uid or the unit tells them apart.
  */
 export function registrationCommand(facts: ProcessFacts, spiffeId: string | undefined): string {
   const trustDomain = spiffeId?.split('/')[2] ?? '<trust domain>'

@@ -9,12 +9,11 @@ import type { X509Svid } from '../spiffe/x509-svid.ts'
 /**
  * waiting: not yet. ready: there is one; a failure beside it says that the agent cannot be reached just now.
  * withdrawn: the agent says, without a break, that there is none any more; its last SVID is not to be used.
- * `since` is the wall clock in milliseconds.
  */
 export type IdentityState<T> =
-  | { readonly status: 'waiting'; readonly since: number; readonly failure?: Failure }
-  | { readonly status: 'ready'; readonly value: T; readonly since: number; readonly failure?: Failure }
-  | { readonly status: 'withdrawn'; readonly since: number; readonly failure: Failure }
+  | { readonly status: 'waiting'; readonly failure?: Failure }
+  | { readonly status: 'ready'; readonly value: T; readonly failure?: Failure }
+  | { readonly status: 'withdrawn'; readonly failure: Failure }
 
 export interface X509Identity {
   readonly svid: X509Svid

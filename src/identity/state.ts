@@ -33,7 +33,7 @@ const same = (a: Failure | undefined, b: Failure | undefined): boolean => a?.cod
  * content again and again, and with every change of another identity, and that must wake nobody.
  */
 export function createIdentityCell<T>({ identity, clock, emit }: CellOptions, stream: Stream, digest: (value: T) => string) {
-  const cell = createCell<IdentityState<T>>({ status: 'waiting', since: clock.now() })
+  const cell = createCell<IdentityState<T>>({ status: 'waiting' })
   let known: { readonly value: T; readonly digest: string } | undefined
   let deniedSince: number | undefined
   const set = (state: IdentityState<T>) => cell.set(Object.freeze(state))
@@ -50,8 +50,7 @@ export function createIdentityCell<T>({ identity, clock, emit }: CellOptions, st
       if (current.status === 'ready' && !fresh && same(current.failure, still)) return false
       if (still !== undefined) emit({ type: 'identity.failing', identity, stream, failure: still })
       else if (current.failure !== undefined) emit({ type: 'identity.recovered', identity, stream })
-      const since = current.status === 'ready' ? current.since : clock.now()
-      set({ status: 'ready', value: known.value, since, ...(still === undefined ? {} : { failure: still }) })
+      set({ status: 'ready', value: known.value, ...(still === undefined ? {} : { failure: still }) })
       return fresh
     },
     /** Something is wrong. Good material stays; a denial that lasts withdraws it. */
@@ -62,7 +61,7 @@ export function createIdentityCell<T>({ identity, clock, emit }: CellOptions, st
       } else deniedSince = isDenial(failure) ? (deniedSince ?? clock.boot()) : undefined
       if (current.status === 'ready' && deniedSince !== undefined && clock.boot() - deniedSince >= withdrawalGraceMs) {
         emit({ type: 'identity.withdrawn', identity, stream, failure })
-        return set({ status: 'withdrawn', since: clock.now(), failure })
+        return set({ status: 'withdrawn', failure })
       }
       // What withdrew the identity remains the reason while the agent cannot be reached on top of it.
       if (current.status === 'withdrawn' || same(current.failure, failure)) return
@@ -78,7 +77,7 @@ export function createIdentityCell<T>({ identity, clock, emit }: CellOptions, st
     ended(failure: Failure): void {
       if (cell.current.status === 'withdrawn') return
       emit({ type: 'identity.failing', identity, stream, failure })
-      set({ status: 'waiting', since: clock.now(), failure })
+      set({ status: 'waiting', failure })
     },
   }
   return own

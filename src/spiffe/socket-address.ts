@@ -6,8 +6,7 @@ export type SocketAddress =
   | { readonly kind: 'unix'; readonly path: string; readonly text: string }
   | { readonly kind: 'tcp'; readonly host: string; readonly port: number; readonly text: string }
 
-// sun_path holds 108 bytes with its end on Linux and 104 on macOS. Node cuts a longer path silently and then
-// talks to another file.
+// sun_path holds 108 bytes with its end on Linux and 104 on macOS. Node cuts a longer path silently and then talks to another file.
 export const longestSocketPath = process.platform === 'darwin' ? 103 : 107
 
 /** Parses unix:///absolute/path, unix:/absolute/path or tcp://IP:port, and nothing else. Throws socket_address_invalid. */

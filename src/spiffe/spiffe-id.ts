@@ -8,8 +8,7 @@ export type TrustDomain = string & { readonly __trustDomain: true }
 
 const scheme = 'spiffe://'
 
-// Bytes are scanned as they are: a WHATWG URL would lower-case, decode and collapse dots, and so accept
-// texts that the standard (2.1, 2.2) forbids.
+// Bytes are scanned as they are: a WHATWG URL would lower-case, decode and collapse dots, and so accept texts that the standard (2.1, 2.2) forbids.
 function problem(text: string): string | undefined {
   if (text === '') return 'it is empty'
   if (!text.startsWith(scheme)) return 'its scheme is missing or is not spiffe://'

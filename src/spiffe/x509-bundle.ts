@@ -4,13 +4,7 @@ import { errorText, type FailureCode, failure } from '../core/errors.ts'
 import { readElement } from './der.ts'
 import type { TrustDomain } from './spiffe-id.ts'
 
-export interface X509Bundle {
-  readonly trustDomain: TrustDomain
-  /** May be empty: then nothing of this trust domain is trusted. */
-  readonly authorities: readonly X509Certificate[]
-  /** Equal for equal sets of authorities, in whatever order they came. */
-  readonly digest: string
-}
+export type X509Bundle = ReturnType<typeof parseX509Bundle>
 
 /**
  * Splits concatenated DER into certificates, in order. Node's constructor reads the first one and silently
@@ -35,8 +29,13 @@ export const digestOfBundles = <B>(bundles: ReadonlyMap<TrustDomain, B>, digest:
   JSON.stringify([...bundles].map(([name, bundle]) => `${name} ${digest(bundle)}`).sort())
 
 /** Parses one bundle of the Workload API: concatenated DER, possibly empty. Throws x509_bundle_invalid. */
-export function parseX509Bundle(trustDomain: TrustDomain, der: Buffer): X509Bundle {
+export function parseX509Bundle(trustDomain: TrustDomain, der: Buffer) {
   const authorities = splitCertificates(der, 'x509_bundle_invalid', `the bundle of ${trustDomain}`)
-  const digest = hash('sha256', [...new Set(authorities.map((authority) => authority.fingerprint256))].toSorted().join(' '))
-  return Object.freeze({ trustDomain, authorities: Object.freeze(authorities), digest })
+  return Object.freeze({
+    trustDomain,
+    /** May be empty: then nothing of this trust domain is trusted. */
+    authorities: Object.freeze(authorities),
+    /** Equal for equal sets of authorities, in whatever order they came. */
+    digest: hash('sha256', [...new Set(authorities.map((authority) => authority.fingerprint256))].toSorted().join(' ')),
+  })
 }

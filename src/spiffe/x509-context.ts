@@ -21,9 +21,8 @@ const limits = { svids: 2_000, bundles: 1_000, bundleBytes: 4 << 20 }
 const tooLarge = (what: string, most: number) => failure('workload_api_too_large', `the agent sent ${what}, and svidecar takes at most ${most}`)
 
 /**
- * Parses a whole X509SVIDResponse. A message counts as a whole or not at all (Workload API 4.4, 4.5): one bad
- * SVID rejects it, and the caller keeps what it had. Throws x509_svid_invalid, x509_bundle_invalid, spiffe_id_invalid,
- * workload_api_too_large.
+ * Parses a whole X509SVIDResponse. A message counts as a whole or not at all (Workload API 4.4, 4.5): one bad SVID rejects it, and the caller keeps what it
+ * had. Throws x509_svid_invalid, x509_bundle_invalid, spiffe_id_invalid, workload_api_too_large.
  */
 export function parseX509Context(message: X509ContextMessage): X509Context {
   if (message.svids.length === 0) throw failure('x509_svid_invalid', 'the agent sent a message without any X.509-SVID')

@@ -16,9 +16,8 @@ export interface X509SvidMessage {
 }
 
 /**
- * Parses one SVID of a Workload API message and checks what a consumer must check before it uses it: leaf and
- * intermediates by the standard, the key against the leaf, the field against the certificate. Expiry is not
- * checked: that is a matter of when it is used. Throws x509_svid_invalid.
+ * Parses one SVID of a Workload API message and checks what a consumer must check before it uses it: leaf and intermediates by the standard, the key against
+ * the leaf, the field against the certificate. Expiry is not checked: that is a matter of when it is used. Throws x509_svid_invalid.
  */
 export function parseX509Svid(message: X509SvidMessage) {
   const what = `the X.509-SVID ${JSON.stringify(message.spiffe_id.slice(0, 300))}`

@@ -26,7 +26,7 @@ function consumer(names: readonly string[] = ['app']) {
     issuedAt: clock.now(),
     expiresAt: clock.now() + 300_000,
   }
-  const state: Cell<IdentityState<IdentityToken>> = createCell<IdentityState<IdentityToken>>({ status: 'ready', value: token, since: clock.now() })
+  const state: Cell<IdentityState<IdentityToken>> = createCell<IdentityState<IdentityToken>>({ status: 'ready', value: token })
   const handler = createConsumerHandler({
     name: 'web',
     profiles,
@@ -131,11 +131,11 @@ test('a JWT-SVID is given until its exp and not after, nor before there is one, 
   assert.equal(statusNow(), 200)
   clock.suspend(1)
   assert.equal(statusNow(), 503)
-  state.set({ status: 'waiting', since: clock.now() })
+  state.set({ status: 'waiting' })
   assert.equal(statusNow(), 503)
-  state.set({ status: 'ready', value: { ...token, expiresAt: clock.now() + 1_000 }, since: clock.now() })
+  state.set({ status: 'ready', value: { ...token, expiresAt: clock.now() + 1_000 } })
   assert.equal(statusNow(), 200)
-  state.set({ status: 'withdrawn', since: clock.now(), failure: failure('identity_not_issued', 'gone') })
+  state.set({ status: 'withdrawn', failure: failure('identity_not_issued', 'gone') })
   assert.equal(statusNow(), 503)
 })
 

@@ -130,7 +130,6 @@ for (const skew of [3_600, -3_600, 86_400]) {
       x509.set({
         status: 'ready',
         value: { svid: parseX509Svid({ spiffe_id: spiffeId, x509_svid: Buffer.concat(wide.chain), x509_svid_key: wide.key, hint: '' }), bundles: new Map() },
-        since: 0,
       })
       const exchange = anywhere()
       await assert.rejects(exchange(never), failsWith('clock_skew', /NTP/))
@@ -167,7 +166,7 @@ test('an SVID that has ended is not signed with, once the clock is known', async
     clock.suspend(1_000_000)
     await assert.rejects(exchange(never), failsWith('x509_svid_expired'))
     assert.equal(aws.requests.length, 1, 'AWS was not asked with a dead certificate')
-    x509.set({ status: 'ready', value: { svid: await issue(), bundles: new Map() }, since: 0 })
+    x509.set({ status: 'ready', value: { svid: await issue(), bundles: new Map() } })
     await exchange(never)
   })
 })
@@ -175,7 +174,7 @@ test('an SVID that has ended is not signed with, once the clock is known', async
 test('an exchange waits for its identity, and that wait is no attempt', () =>
   inWorld({}, async ({ anywhere, x509, aws }) => {
     const ready = x509.current
-    x509.set({ status: 'waiting', since: 0 })
+    x509.set({ status: 'waiting' })
     const pending = anywhere()(never)
     await createFakeClock().settle()
     assert.equal(aws.requests.length, 0)
@@ -186,7 +185,7 @@ test('an exchange waits for its identity, and that wait is no attempt', () =>
 test('while the identity is withdrawn its SVID is not used, however long it would live', () =>
   inWorld({}, async ({ anywhere, x509, aws }) => {
     const { failure } = await import('../../src/core/errors.ts')
-    x509.set({ status: 'withdrawn', since: 0, failure: failure('identity_not_issued', 'gone') })
+    x509.set({ status: 'withdrawn', failure: failure('identity_not_issued', 'gone') })
     const controller = new AbortController()
     const pending = anywhere()(controller.signal)
     await createFakeClock().settle()

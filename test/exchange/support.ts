@@ -63,7 +63,7 @@ export async function setUp(options: SetUp) {
     })
     return parseX509Svid({ spiffe_id: id, x509_svid: Buffer.concat(chain), x509_svid_key: key, hint: '' })
   }
-  const x509 = createCell<IdentityState<X509Identity>>({ status: 'ready', value: { svid: await issue(), bundles: new Map() }, since: 0 })
+  const x509 = createCell<IdentityState<X509Identity>>({ status: 'ready', value: { svid: await issue(), bundles: new Map() } })
   let fetches = 0
   const jwt: JwtSource = {
     async fetch(wanted): Promise<IdentityToken> {
@@ -78,7 +78,7 @@ export async function setUp(options: SetUp) {
       })
       return parseJwtSvid({ spiffe_id: id, svid, hint: '' })
     },
-    watch: () => createCell<IdentityState<IdentityToken>>({ status: 'waiting', since: 0 }),
+    watch: () => createCell<IdentityState<IdentityToken>>({ status: 'waiting' }),
   }
   const events: Event[] = []
   const context: ExchangeContext = {

@@ -22,7 +22,7 @@ const cannot = (reason = 'no space left on device') => failure('file_write', `ca
 
 function setUp(t: TestContext, options: Partial<OutputOptions<Value>> = {}) {
   const clock = createFakeClock()
-  const source = createCell<IdentityState<Value>>({ status: 'waiting', since: 0 })
+  const source = createCell<IdentityState<Value>>({ status: 'waiting' })
   const events: Event[] = []
   /** What was written, and 'removed'. */
   const log: string[] = []
@@ -55,7 +55,7 @@ function setUp(t: TestContext, options: Partial<OutputOptions<Value>> = {}) {
   const running = start(output.run)
   t.after(() => running.stop())
   const ready = (text: string, lifeMs?: number) =>
-    source.set({ status: 'ready', since: 0, value: { text, ...(lifeMs === undefined ? {} : { expiresAt: clock.now() + lifeMs }) } })
+    source.set({ status: 'ready', value: { text, ...(lifeMs === undefined ? {} : { expiresAt: clock.now() + lifeMs }) } })
   return {
     clock,
     source,
@@ -188,9 +188,9 @@ describe('writing', () => {
     const { current } = source
     source.set({ ...current, failure: problem } as IdentityState<Value>)
     await clock.advance(3_600_000)
-    source.set({ status: 'withdrawn', since: 0, failure: problem })
+    source.set({ status: 'withdrawn', failure: problem })
     await clock.advance(3_600_000)
-    source.set({ status: 'waiting', since: 0 })
+    source.set({ status: 'waiting' })
     await clock.advance(3_600_000)
     assert.deepEqual([log, events.length], [['one'], 1])
   })
@@ -241,7 +241,7 @@ describe('expiry', () => {
     const { clock, source, log, ready } = setUp(t)
     ready('one', 100_000)
     await clock.settle()
-    source.set({ status: 'withdrawn', since: 0, failure: failure('identity_not_issued', 'no') })
+    source.set({ status: 'withdrawn', failure: failure('identity_not_issued', 'no') })
     await clock.advance(100_000)
     assert.deepEqual(log, ['one', 'removed'])
   })

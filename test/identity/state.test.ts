@@ -53,15 +53,14 @@ test('the same value and the same failure change nothing', () => {
   assert.deepEqual(told(), ['identity.failing', 'identity.failing'])
 })
 
-test('a failure is beside the value and has not changed since when it is ready', async () => {
-  const { cell, clock, source, fail } = identity()
+test('a failure is beside the value, and goes with the next one', () => {
+  const { cell, source, fail } = identity()
   cell.ready('a')
-  const { since } = source.current
-  await clock.advance(5_000)
   fail('workload_api_silent')
+  const { failure: beside, ...rest } = source.current
+  assert.deepEqual([rest, beside?.code], [{ status: 'ready', value: 'a' }, 'workload_api_silent'])
   cell.ready('b')
-  assert.equal(source.current.since, since)
-  assert.equal(since, clock.now() - 5_000)
+  assert.deepEqual(source.current, { status: 'ready', value: 'b' })
 })
 
 test('every state is frozen', () => {

@@ -49,9 +49,8 @@ function loadMethods(): Methods {
 const metadata = () => Metadata.fromHttp2Headers({ 'workload.spiffe.io': 'true' })
 
 /**
- * Closes a client with its connection. grpc-js forgets one that still waits for the peer's HTTP/2 settings, so an
- * agent that hangs would cost a descriptor with every attempt; there is no public way to it. Should the internals
- * change, the leak is back and a test says so.
+ * Closes a client with its connection. grpc-js forgets one that still waits for the peer's HTTP/2 settings, so an agent that hangs would cost a descriptor with
+ * every attempt; there is no public way to it. Should the internals change, the leak is back and a test says so.
  */
 function hangUp(client: Client): void {
   const pool = (client.getChannel() as Internals).internalChannel?.subchannelPool?.pool ?? {}

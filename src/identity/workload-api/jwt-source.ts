@@ -11,9 +11,8 @@ import { createIdentityCell, type IdentityCell, type SourceOptions } from '../st
 import { backoffFor } from './stream.ts'
 
 /**
- * When to renew a watched token: at half of its life less up to a tenth, by iat and exp where there is an iat,
- * because an agent hands out tokens that are already half used; and never sooner than a second from now, because
- * the agent may go on giving the same one. Milliseconds from now.
+ * When to renew a watched token: at half of its life less up to a tenth, by iat and exp where there is an iat, because an agent hands out tokens that are
+ * already half used; and never sooner than a second from now, because the agent may go on giving the same one. Milliseconds from now.
  */
 export function untilRenewal(token: IdentityToken, now: number, random: () => number): number {
   const issuedAt = Math.min(token.issuedAt ?? now, now)
