@@ -6,6 +6,7 @@ import type { Io } from './cli/command.ts'
 import './core/umask.ts'
 import { systemClock } from './core/clock.ts'
 import { type FailureCode, isFailure, sentence } from './core/errors.ts'
+import { createSignalQueue } from './core/signals.ts'
 
 process.title = 'svidecar'
 
@@ -21,14 +22,7 @@ const io: Io = {
   err: (text) => write(2, text),
   version: process.env['SVIDECAR_VERSION'] ?? 'development',
   commit: process.env['SVIDECAR_COMMIT'] ?? 'unknown',
-  nextSignal: (names) =>
-    new Promise((resolve) => {
-      const take = (name: NodeJS.Signals) => {
-        for (const one of names) process.off(one, take)
-        resolve(name)
-      }
-      for (const one of names) process.on(one, take)
-    }),
+  nextSignal: createSignalQueue((name, handler) => process.on(name, handler)),
 }
 
 /** Writes all of it before the process may end; a reader that has gone away is no error. */

@@ -8,7 +8,7 @@ export interface Io {
   readonly err: (text: string) => void
   readonly version: string
   readonly commit: string
-  /** Resolves with its name when one of the signals comes; the process does not die of it. */
+  /** Resolves with its name when one of the signals comes; from the first call on the process does not die of any of them. */
   readonly nextSignal: (names: readonly NodeJS.Signals[]) => Promise<NodeJS.Signals>
 }
 

@@ -20,12 +20,7 @@ export const run: Command = {
       const signal = await io.nextSignal(['SIGTERM', 'SIGINT', 'SIGHUP'])
       if (signal === 'SIGHUP')
         daemon.reload().catch(() => {}) // told by its event
-      else {
-        // Whatever else comes while it stops must not end it half-way.
-        const ignore = (): unknown => io.nextSignal(['SIGTERM', 'SIGINT', 'SIGHUP']).then(ignore)
-        void ignore()
-        return daemon.stop(signal)
-      }
+      else return daemon.stop(signal)
     }
   },
 }

@@ -1,7 +1,7 @@
 // A reader sees the old file or the new one, never half of one.
 import { randomBytes } from 'node:crypto'
 import { constants } from 'node:fs'
-import { chmod, mkdir, open, readdir, rename, unlink } from 'node:fs/promises'
+import { mkdir, open, readdir, rename, unlink } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
 
 export interface Ownership {
@@ -25,8 +25,14 @@ const temporaryName = (path: string, random: string): string => join(dirname(pat
 
 /** Makes a directory with all that lead to it. One that was there keeps its mode; those of ours must not depend on the umask. */
 export async function makeDirectory(path: string): Promise<void> {
-  const first = await mkdir(path, { recursive: true })
-  if (first !== undefined) for (let made = resolve(path); made.length >= first.length; made = dirname(made)) await chmod(made, 0o755)
+  const first = await mkdir(resolve(path), { recursive: true })
+  if (first !== undefined) for (let made = resolve(path); made.length >= first.length; made = dirname(made)) await letPass(made)
+}
+
+/** Lets everybody pass through a directory of ours; a neighbour may have put a link in its place meanwhile, which is not followed. */
+export async function letPass(directory: string): Promise<void> {
+  await using made = await open(directory, constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW)
+  await made.chmod(0o755)
 }
 
 /**

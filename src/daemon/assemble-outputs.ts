@@ -30,6 +30,7 @@ export function assembleOutput(config: FileConfig, { x509, jwt, jwtBundles }: Id
       return createOutput({
         ...common,
         removeExpired,
+        place: plainFiles(owner, path),
         source: jwt.watch(audience),
         render: ({ compact, expiresAt }) => ({ files: [{ path, data: Buffer.from(compact.reveal()), ...rights }], expiresAt }),
       })

@@ -84,8 +84,10 @@ export async function startDaemon(options: DaemonOptions) {
     )
 
   let changing: Promise<unknown> = Promise.resolve()
+  let stopping = false
   /** One change after the other. */
   function inTurn<T>(change: () => Promise<T>): Promise<T> {
+    if (stopping) return Promise.reject(failure('not_ready', 'svidecar is stopping'))
     const turn = changing.then(change)
     changing = turn.catch(() => {})
     return turn
@@ -145,6 +147,7 @@ export async function startDaemon(options: DaemonOptions) {
     /** Answers in flight are finished; resolves when nothing is left. */
     async stop(reason: string): Promise<void> {
       emit({ type: 'daemon.stopping', reason })
+      stopping = true
       await changing
       if (config.shutdownGraceMs > 0) await clock.sleep(config.shutdownGraceMs, new AbortController().signal)
       await parts.stop()

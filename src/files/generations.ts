@@ -1,9 +1,10 @@
 // A directory whose files change all at once: names are links into `..data`, which is a link to the newest generation.
 import { randomBytes } from 'node:crypto'
-import { chmod, lstat, mkdir, readdir, readlink, rename, rm, symlink, unlink } from 'node:fs/promises'
+import { lstat, mkdir, readdir, readlink, rename, rm, stat, symlink, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
-import { makeDirectory, type Ownership, renameOrRemove, writeBeside } from '../core/atomic-file.ts'
+import { letPass, makeDirectory, type Ownership, renameOrRemove, writeBeside } from '../core/atomic-file.ts'
 import type { Clock } from '../core/clock.ts'
+import { systemCode } from '../core/errors.ts'
 import { fileFailure, type NewFile, type Place } from './place.ts'
 
 /** A reader that has opened `..data` before the swap finds its files for so long. */
@@ -17,8 +18,11 @@ const dataLink = '..data'
 export function createGenerations(directory: string, owner: Ownership, clock: Clock): Place {
   // Replaced generations, and when that was by the boot clock. Those of an earlier run count from the first look.
   const replaced = new Map<string, number>()
+  let published: readonly string[] = []
 
-  const current = (): Promise<string | undefined> => readlink(join(directory, dataLink)).catch(() => undefined)
+  /** The name of the newest generation; undefined if there is none. */
+  const current = (): Promise<string | undefined> =>
+    readlink(join(directory, dataLink)).catch((error) => (systemCode(error) === 'ENOENT' ? undefined : Promise.reject(error)))
 
   async function link(target: string, name: string): Promise<void> {
     const temporary = join(directory, `..link.${randomBytes(6).toString('hex')}.new`)
@@ -46,7 +50,7 @@ export function createGenerations(directory: string, owner: Ownership, clock: Cl
     const generation = `..${stamp}-${randomBytes(6).toString('hex')}`
     const inside = join(directory, generation)
     await mkdir(inside)
-    await chmod(inside, 0o755)
+    await letPass(inside)
     try {
       const written = files.map(async ({ path, data, mode }) => rename(await writeBeside(join(inside, path), data, { mode, ...owner }), join(inside, path)))
       // A failure must not take the directory away from one that is still at work.
@@ -60,6 +64,7 @@ export function createGenerations(directory: string, owner: Ownership, clock: Cl
     const known = await links()
     for (const name of names) if (!known.includes(name)) await link(join(dataLink, name), name)
     for (const name of known) if (!names.includes(name)) await unlink(join(directory, name))
+    published = names
   }
 
   return {
@@ -67,6 +72,11 @@ export function createGenerations(directory: string, owner: Ownership, clock: Cl
       publish(files).catch((error) => {
         throw fileFailure(directory, error)
       }),
+    isThere: async () => {
+      const found = published.map((name) => stat(join(directory, name)).then(Boolean, (error) => systemCode(error) !== 'ENOENT'))
+      return (await Promise.all(found)).every(Boolean)
+    },
+    earlier: async () => ((await current().catch(() => undefined)) === undefined ? undefined : {}),
     async sweep() {
       const newest = await current()
       const now = clock.boot()
@@ -75,17 +85,20 @@ export function createGenerations(directory: string, owner: Ownership, clock: Cl
         if (leftover.test(name)) await rm(join(directory, name), { force: true })
       }
       for (const [name, since] of replaced) {
-        if (now - since < readableMs) continue
-        await rm(join(directory, name), { recursive: true, force: true })
+        if (name !== newest && now - since < readableMs) continue
         replaced.delete(name)
+        if (name === newest) continue
+        await rm(join(directory, name), { recursive: true, force: true })
       }
       return replaced.size === 0 ? undefined : Math.min(...replaced.values()) + readableMs - now
     },
     async remove() {
-      if ((await lstat(directory).catch(() => undefined)) === undefined) return
-      for (const name of await links()) await unlink(join(directory, name))
+      if ((await lstat(directory).catch(() => undefined)) === undefined) return false
+      const found = await links()
+      for (const name of found) await unlink(join(directory, name))
       await rm(join(directory, dataLink), { force: true })
       for (const name of await readdir(directory)) if (generationName.test(name)) await rm(join(directory, name), { recursive: true, force: true })
+      return found.length > 0
     },
   }
 }

@@ -37,12 +37,19 @@ const again = { baseMs: 500, capMs: 10_000 }
 // Also without news: somebody may have set the wall clock, by which certificates end.
 const longestWaitMs = 60_000
 
-/** Creates an output. Equal bytes are not written again, but for the first time: then whoever waits for a hook hears of it. */
+// What an earlier run has left: no digest of ours, so that the first news is written.
+const ofEarlierRun = 'of an earlier run'
+
+/**
+ * Creates an output. Equal bytes are not written again, but for the first time, when whoever waits for a hook hears of it, and after
+ * somebody has taken the files away.
+ */
 export function createOutput<T>(options: OutputOptions<T>) {
   const { name: output, kind, source, place, clock, random, emit } = options
   let written = ''
   let endsAt: number | undefined
   let attempt = 0
+  let removals = 0
 
   /** Makes the files those of `value`; resolves with the milliseconds to wait before the next look. */
   async function update(value: T): Promise<number> {
@@ -50,7 +57,7 @@ export function createOutput<T>(options: OutputOptions<T>) {
       const rendered = options.render(value, clock.now())
       const digest = digestOf(rendered.files)
       const over = options.removeExpired && (rendered.expiresAt ?? Number.POSITIVE_INFINITY) <= clock.now()
-      if (digest !== written && !over) {
+      if (!over && (digest !== written || !(await place.isThere()))) {
         await place.write(rendered.files)
         written = digest
         const files = rendered.files.map(({ path }) => path)
@@ -70,13 +77,14 @@ export function createOutput<T>(options: OutputOptions<T>) {
   async function remove(why: string): Promise<number> {
     if (written === '') return longestWaitMs
     try {
-      await place.remove()
+      const removed = await place.remove()
       written = ''
       endsAt = undefined
-      emit({ type: 'output.removed', output, kind, why })
+      removals = 0
+      if (removed) emit({ type: 'output.removed', output, kind, why })
       return longestWaitMs
     } catch (error) {
-      const delay = steady(again, attempt++, random)
+      const delay = steady(again, removals++, random)
       emit({ type: 'output.failed', output, kind, failure: fileFailure(output, error, 'remove'), retryInSeconds: delay / 1000 })
       return delay
     }
@@ -84,6 +92,11 @@ export function createOutput<T>(options: OutputOptions<T>) {
 
   return {
     async run(signal: AbortSignal): Promise<void> {
+      const earlier = written === '' ? await place.earlier?.() : undefined
+      if (earlier !== undefined) {
+        written = ofEarlierRun
+        endsAt = earlier.expiresAt
+      }
       for (;;) {
         const state = source.current
         let wait = state.status === 'ready' ? await update(state.value) : longestWaitMs

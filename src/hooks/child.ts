@@ -57,7 +57,7 @@ export function createChild({ hook, command, signal: told, restart, stopMs, cloc
     },
     async run(signal: AbortSignal): Promise<void> {
       try {
-        for (let attempt = 0; ; ) {
+        for (let attempt = -1; ; ) {
           const seen = state.current
           if (!restart || !seen.wanted || seen.child !== undefined) {
             await state.next(seen, signal)

@@ -73,10 +73,11 @@ export const runCommand =
     const first = await within(timeoutMs, () => end, clock, signal).catch(() => undefined)
     // Its last words may still be on the way; a process that it left behind may hold them up.
     if (first !== undefined && first.error === undefined) await within(lastWordsMs, () => silent, clock, signal).catch(() => {})
-    if (first === undefined) {
-      await endGroup(child, end, clock)
-      throw failure('hook_failed', `${file} has not ended within ${timeoutMs / 1000} s and was stopped`)
-    }
+    if (first === undefined) await endGroup(child, end, clock)
+    // What it has left behind may hold them for ever.
+    child.stdout?.destroy()
+    child.stderr?.destroy()
+    if (first === undefined) throw failure('hook_failed', `${file} has not ended within ${timeoutMs / 1000} s and was stopped`)
     if (first.error !== undefined) throw failure('hook_failed', notStarted(file, first.error))
     if (first.code !== 0) throw failure('hook_failed', `${file} ended with ${ending(first.code, first.signal)}`)
   }

@@ -21,6 +21,9 @@ const nothing: Omit<Config, 'identities' | 'files' | 'hooks'> = {
   log: { level: 'info', format: 'text' },
 }
 
+const pathsOf = (file: FileConfig): string[] =>
+  file.kind === 'x509' ? Object.values(file.names).flatMap((name) => (name === undefined ? [] : [posix.join(file.directory ?? '', name)])) : [file.path]
+
 /** Go's path.Join: an empty directory is no directory. */
 export const joined = (directory: string, name: string): string => posix.join(directory, name).replace(/(?<=.)\/$/, '')
 
@@ -48,6 +51,7 @@ export function assembleHelperConfig(helper: HelperConfig, base: Config | undefi
     return `${origin} ${what}`
   }
   const taken = new Map<string, string>()
+  for (const file of base?.files ?? []) for (const path of pathsOf(file)) taken.set(posix.resolve(path), 'a file of svidecar_config')
   const pathOf = (key: string, fileName: string): string => {
     const path = joined(certDir, fileName)
     const other = taken.get(posix.resolve(path))

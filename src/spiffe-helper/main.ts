@@ -103,8 +103,6 @@ async function runDaemon(helper: HelperConfig, { io, log, stopped }: Context): P
     },
   })
   await stopped
-  const ignore = (): unknown => io.nextSignal(['SIGTERM', 'SIGINT']).then(ignore)
-  void ignore()
   await daemon.stop('signal')
 }
 
@@ -147,5 +145,7 @@ async function runOneShot(helper: HelperConfig, { io, log, stopped, timeoutMs }:
     }
     log('info', `Successfully fetched ${what}`)
   }
+  const unheard = report.problems.find(({ code }) => code === 'hook_failed')
+  if (unheard !== undefined) throw new Error(`${unheard.subject}: ${unheard.message}`)
   if (!report.ready) throw new Error(why)
 }

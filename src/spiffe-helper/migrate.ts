@@ -71,7 +71,9 @@ function files({ certDir, x509, modes, ...helper }: HelperConfig): string[] {
     const directory = posix.dirname(paths[0] ?? '')
     note('The three names become links into the newest generation: a reader that opens <directory>/..data once never sees a mix.')
     if (paths.some((path) => posix.dirname(path) !== directory)) note('The files lay in different directories; a set lies in one.')
-    const bases = paths.map((path) => posix.basename(path))
+    const given = paths.map((path) => posix.basename(path))
+    const bases = given.map((name) => name.replace(/^\.+/, '') || 'svid')
+    if (bases.join() !== given.join()) note('Names with a dot in front are generations here, so the dot is gone.')
     if (new Set(bases).size < bases.length) note('Some of the three names were equal, and one file took the place of another.')
     const names = Object.keys(x509).map(
       (what, index) => [what, `${bases[index]}${bases.slice(0, index).includes(bases[index] ?? '') ? `.${what}` : ''}`] as const,

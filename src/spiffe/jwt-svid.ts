@@ -35,6 +35,17 @@ const instant = (seconds: unknown): number | undefined => (typeof seconds === 'n
 
 const text = (value: unknown): string | undefined => (typeof value === 'string' ? value : undefined)
 
+/** When a token ends, if it is one of a SPIFFE ID; wall clock, milliseconds. */
+export function expiryOf(compact: string): number | undefined {
+  try {
+    const { sub, exp } = decodePart(compact.split('.')[1])
+    parseSpiffeId(text(sub) ?? '')
+    return instant(exp)
+  } catch {
+    return undefined
+  }
+}
+
 /**
  * Parses one token of the agent. Its signature is the audience's business; here counts whether it is what was
  * asked for and when it ends. Throws jwt_svid_invalid.

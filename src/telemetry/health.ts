@@ -99,7 +99,10 @@ export function createHealth(clock: Clock) {
       trouble(output, failure)
       outputs.change(output, { failure })
     },
-    'output.removed': ({ output }) => outputs.change(output, { written: undefined }),
+    'output.removed': ({ output }) => {
+      solved(output)
+      outputs.change(output, { written: undefined, failure: undefined })
+    },
     'hook.failed': ({ hook, failure }) => trouble(`hook ${hook}`, failure),
     'hook.done': ({ hook }) => solved(`hook ${hook}`),
   }

@@ -98,7 +98,7 @@ export const differences: readonly (Compared | Shown)[] = [
   },
   {
     id: 'new-file',
-    what: 'A plain file is replaced by a new one in one step, with the owner of the old one; links, mounted files and folders that cannot be written are written in place, as before.',
+    what: 'A plain file, also one that a symbolic link leads to, is replaced by a new one in one step, with the owner of the old one; mounted files, files with several names and files in folders that cannot be written are written in place, as before.',
     reason: 'A reader never meets an empty file.',
     suites: ['file-names', 'file-modes'],
     matches: ({ difference: { where, original, ours } }) => where.startsWith('inode of ') && original === 'kept' && ours === 'new',
@@ -138,7 +138,7 @@ export const differences: readonly (Compared | Shown)[] = [
   },
   {
     id: 'writes-again',
-    what: 'A write that failed is tried again until it succeeds.',
+    what: 'A daemon tries a write that failed again until it succeeds.',
     reason: 'The original waits for the next message of the agent, which may be hours away.',
     shownIn: 'better-files.test.ts',
   },
@@ -164,7 +164,7 @@ export const differences: readonly (Compared | Shown)[] = [
   },
   {
     id: 'terminates',
-    what: 'SIGTERM is obeyed within a second, whatever is being waited for or tried again.',
+    what: 'SIGTERM is obeyed within a second, whatever is being waited for or tried again; only a child that does not end has five seconds.',
     reason: 'The original sleeps through it, for up to an hour.',
     shownIn: 'better-child.test.ts',
   },

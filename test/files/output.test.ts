@@ -26,7 +26,7 @@ function setUp(t: TestContext, options: Partial<OutputOptions<Value>> = {}) {
   const events: Event[] = []
   /** What was written, and 'removed'. */
   const log: string[] = []
-  const faults: { write: Error | undefined; remove: Error | undefined } = { write: undefined, remove: undefined }
+  const faults: { write: Error | undefined; remove: Error | undefined; gone: boolean } = { write: undefined, remove: undefined, gone: false }
   let during: Promise<void> | undefined
   const place: Place = {
     async write(files: readonly NewFile[]) {
@@ -37,7 +37,9 @@ function setUp(t: TestContext, options: Partial<OutputOptions<Value>> = {}) {
     async remove() {
       if (faults.remove !== undefined) throw faults.remove
       log.push('removed')
+      return true
     },
+    isThere: async () => !faults.gone,
   }
   const output = createOutput<Value>({
     name: 'jwt /f',
@@ -342,7 +344,8 @@ test('old generations are swept when their time has come, without any news', asy
   const { clock, ready } = setUp(t, {
     place: {
       write: async () => {},
-      remove: async () => {},
+      remove: async () => true,
+      isThere: async () => true,
       sweep: async () => {
         swept.push(clock.boot())
         if (due !== undefined && clock.boot() >= begun + due) due = undefined

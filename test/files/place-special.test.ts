@@ -235,8 +235,11 @@ describe('without rights in the directory', { skip: needsRoot }, () => {
     writeFileSync(path, 'old')
     chownSync(path, 1234, 1234)
     chmodSync(path, 0o666)
-    const code = `console.log(JSON.stringify(await attempt(replaceFiles([file(${JSON.stringify(path)}, 'new')]))))`
-    assert.equal(await runProgram(code, nobody), 'written')
+    const code = (more: string) => `console.log(JSON.stringify(await attempt(replaceFiles([{ ...file(${JSON.stringify(path)}, 'new')${more} }]))))`
+    // Unless it must not lie there with these rights, which only its owner could take from it.
+    assert.match((await runProgram(code(', mode: 0o600'), nobody)) as string, /operation not permitted/)
+    assert.equal(readFileSync(path, 'utf8'), 'old')
+    assert.equal(await runProgram(code(', mode: 0o600, keepMode: true'), nobody), 'written')
     assert.deepEqual([readFileSync(path, 'utf8'), statSync(path).uid, temporaries(directory)], ['new', 1234, []])
   })
 
