@@ -14,6 +14,7 @@ COPY LICENSE build.ts ./
 COPY proto proto
 COPY src src
 COPY demo demo
+COPY test/support/world test/support/world
 # There is no git here to ask for the commit. The final stage has no mkdir.
 ARG REVISION
 RUN SVIDECAR_COMMIT="${REVISION}" npm run build && mkdir /empty

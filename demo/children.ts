@@ -7,7 +7,7 @@ import { dirname, join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { json } from 'node:stream/consumers'
 import type { StatusReport } from '../src/core/health.ts'
-import { arns, audience, region } from '../src/dev/world.ts'
+import { arns, audience, region } from '../test/support/world/world.ts'
 
 /** Starts a program of Node's with this environment and nothing of the person's own; `told` gets each line of its output. */
 export function startChild(command: readonly string[], folder: string, variables: Readonly<Record<string, string>>, told?: (line: string) => void) {

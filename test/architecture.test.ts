@@ -7,8 +7,9 @@ import { test } from 'node:test'
 import { missingEntries, readLock } from '../tools/complete-lock.ts'
 
 const files = globSync('src/**/*.ts').sort()
+const dev = globSync('test/support/world/*.ts')
 const demo = globSync('demo/*.ts')
-const room = (file: string): string => file.split('/')[1]?.replace(/\.ts$/, '') ?? ''
+const room = (file: string): string => (file.startsWith('test/support/world/') ? 'dev' : (file.split('/')[1]?.replace(/\.ts$/, '') ?? ''))
 
 interface Import {
   readonly file: string
@@ -16,7 +17,7 @@ interface Import {
   readonly dynamic: boolean
 }
 
-const imports: Import[] = files.flatMap((file) => {
+const imports: Import[] = [...files, ...dev].flatMap((file) => {
   const text = readFileSync(file, 'utf8')
   const found = (pattern: RegExp, dynamic: boolean) => [...text.matchAll(pattern)].map((match) => ({ file, target: match[1] ?? '', dynamic }))
   return [...found(/^(?:import|export)\s[^'"]*?from\s+'([^']+)'/gms, false), ...found(/^import\s+'([^']+)'/gm, false), ...found(/\bimport\('([^']+)'\)/g, true)]
@@ -53,7 +54,7 @@ const mayImport: Readonly<Record<string, { readonly rooms: readonly string[]; re
     why: 'a front door asks daemon/ for parts, when it is called',
   },
   main: { rooms: ['core', 'cli'], dynamic: ['spiffe-helper'], why: 'it is the door' },
-  dev: { rooms: ['core', 'dev', '../proto/workload.ts'], why: 'a fake that shares the code under test proves nothing' },
+  dev: { rooms: ['core', '../test/support/world', '../proto/workload.ts'], why: 'a fake that shares the code under test proves nothing' },
 }
 
 const inside = (place: string, rooms: readonly string[]): boolean => rooms.some((allowed) => place === allowed || place.startsWith(`${allowed}/`))
@@ -61,7 +62,7 @@ const inside = (place: string, rooms: readonly string[]): boolean => rooms.some(
 test('the demo is made of the development world and of core, and of nothing else of the product', () => {
   const foreign = demo.flatMap((file) => [...readFileSync(file, 'utf8').matchAll(/from '(\.[^']+)'/g)].map(([, target = '']) => `${file} imports ${target}`))
   assert.deepEqual(
-    foreign.filter((one) => !/ (\.\/|\.\.\/src\/(core|dev)\/)/.test(one)),
+    foreign.filter((one) => !/ (\.\/|\.\.\/(src\/core|test\/support\/world)\/)/.test(one)),
     [],
   )
 })
@@ -78,20 +79,20 @@ test('imports point where the table says', () => {
 })
 
 const homes: Readonly<Record<string, readonly string[]>> = {
-  '@grpc/grpc-js': ['src/identity/workload-api/client.ts', 'src/dev/'],
-  '@grpc/proto-loader': ['src/identity/workload-api/client.ts', 'src/dev/'],
-  protobufjs: ['src/identity/workload-api/client.ts', 'src/dev/'],
+  '@grpc/grpc-js': ['src/identity/workload-api/client.ts', 'test/support/world/'],
+  '@grpc/proto-loader': ['src/identity/workload-api/client.ts', 'test/support/world/'],
+  protobufjs: ['src/identity/workload-api/client.ts', 'test/support/world/'],
   '@aws-sdk/credential-providers': ['src/exchange/sdk.ts'],
-  '@aws-sdk/client-sts': ['src/dev/'],
+  '@aws-sdk/client-sts': ['test/support/world/'],
   fastify: ['src/endpoints/server.ts'],
   pino: ['src/telemetry/log.ts'],
   'prom-client': ['src/telemetry/metrics.ts'],
   'zod/mini': ['src/config/schema.ts', 'src/config/shape.ts'],
   'zod/v4/locales/en.js': ['src/config/shape.ts'],
   yaml: ['src/config/yaml.ts'],
-  jose: ['src/dev/'],
-  '@peculiar/asn1-schema': ['src/dev/certificate.ts'],
-  '@peculiar/asn1-x509': ['src/dev/certificate.ts'],
+  jose: ['test/support/world/'],
+  '@peculiar/asn1-schema': ['test/support/world/certificate.ts'],
+  '@peculiar/asn1-x509': ['test/support/world/certificate.ts'],
 }
 
 test('every package is used in its home and nowhere else', () => {
@@ -114,7 +115,7 @@ test('heavy packages are imported on first use only', () => {
 
 test('no file of the product or of the tests is too long to be read in one sitting', () => {
   const lines = (file: string): number => readFileSync(file, 'utf8').split('\n').length - 1
-  const long = [...[...files, ...demo].map((file) => [file, 240] as const), ...globSync('test/**/*.ts').map((file) => [file, 400] as const)]
+  const long = [...[...files, ...dev, ...demo].map((file) => [file, 240] as const), ...globSync('test/**/*.ts').map((file) => [file, 400] as const)]
     .filter(([file, most]) => lines(file) > most)
     .map(([file]) => `${file}: ${lines(file)} lines`)
   assert.deepEqual(long, [])
@@ -125,15 +126,15 @@ test('no file of the product or of the tests is too long to be read in one sitti
 })
 
 test('every file opens with a sentence that says what it is', () => {
-  const silent = [...files, ...demo, ...globSync('test/**/*.ts')].filter((file) => !/^\/\/ \S.{15,}/.test(readFileSync(file, 'utf8')))
+  const silent = [...files, ...dev, ...demo, ...globSync('test/**/*.ts')].filter((file) => !/^\/\/ \S.{15,}/.test(readFileSync(file, 'utf8')))
   assert.deepEqual(silent, [])
 })
 
 test('only the executable ends the process, and time comes from the clock', () => {
   const uses = (pattern: RegExp, except: readonly string[]) =>
     files.filter((file) => !except.some((prefix) => file.startsWith(prefix)) && pattern.test(readFileSync(file, 'utf8')))
-  assert.deepEqual(uses(/process\.exit\(/, ['src/main.ts', 'src/dev/']), [])
-  assert.deepEqual(uses(/Date\.now|performance\.now|process\.hrtime|setTimeout\(|setInterval\(/, ['src/core/clock.ts', 'src/dev/']), [])
+  assert.deepEqual(uses(/process\.exit\(/, ['src/main.ts']), [])
+  assert.deepEqual(uses(/Date\.now|performance\.now|process\.hrtime|setTimeout\(|setInterval\(/, ['src/core/clock.ts']), [])
   assert.deepEqual(uses(/Math\.random\(\)/, []), [], 'randomness is handed in')
 })
 

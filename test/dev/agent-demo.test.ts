@@ -5,10 +5,10 @@ import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { status } from '@grpc/grpc-js'
 import { decodeJwt } from 'jose'
-import { startAgent } from '../../src/dev/agent.ts'
-import { createAuthority } from '../../src/dev/authority.ts'
-import { agentOptions, authorityOptions, issuer, spiffeId } from '../../src/dev/world.ts'
 import { createFakeClock } from '../support/fake-clock.ts'
+import { startAgent } from '../support/world/agent.ts'
+import { createAuthority } from '../support/world/authority.ts'
+import { agentOptions, authorityOptions, issuer, spiffeId } from '../support/world/world.ts'
 import { type Message, plainClient, temporaryFolder } from './support.ts'
 
 async function setup(t: TestContext) {

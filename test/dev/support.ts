@@ -4,8 +4,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'
 import { Client, type ClientReadableStream, credentials, Metadata, type ServiceError } from '@grpc/grpc-js'
-import { workloadService } from '../../src/dev/agent-server.ts'
 import { healthService } from '../support/dev/messages.ts'
+import { workloadService } from '../support/world/agent-server.ts'
 
 /** A folder that goes with the test. */
 export async function temporaryFolder(t: TestContext): Promise<string> {

@@ -6,9 +6,9 @@ import { join } from 'node:path'
 import type { TestContext } from 'node:test'
 import { Server, ServerCredentials, type ServerUnaryCall, type ServerWritableStream } from '@grpc/grpc-js'
 import { systemClock } from '../../src/core/clock.ts'
-import { workloadService } from '../../src/dev/agent-server.ts'
 import { createWorkloadApi, type WorkloadApi } from '../../src/identity/workload-api/client.ts'
 import { parseSocketAddress } from '../../src/spiffe/socket-address.ts'
+import { workloadService } from '../support/world/agent-server.ts'
 
 export async function temporaryFolder(t: TestContext): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'id-'))

@@ -1,16 +1,17 @@
 // An agent and an AWS without network, on a fake clock: they issue and verify as the development ones do, and fail when told.
+
 import type { Clock } from '../../src/core/clock.ts'
 import { failure } from '../../src/core/errors.ts'
 import type { Call, Reply } from '../../src/core/https.ts'
 import { createCell } from '../../src/core/source.ts'
-import { type AccountOptions, openAccount } from '../../src/dev/aws-account.ts'
-import { isAwsError } from '../../src/dev/aws-request.ts'
-import { createSession } from '../../src/dev/aws-rolesanywhere.ts'
-import { answerSts } from '../../src/dev/aws-sts.ts'
 import type { WorkloadApi } from '../../src/identity/workload-api/client.ts'
 import type { X509ContextMessage } from '../../src/spiffe/x509-context.ts'
 import type { Authority } from '../support/dev/authority.ts'
 import type { FakeClock } from '../support/fake-clock.ts'
+import { type AccountOptions, openAccount } from '../support/world/aws-account.ts'
+import { isAwsError } from '../support/world/aws-request.ts'
+import { createSession } from '../support/world/aws-rolesanywhere.ts'
+import { answerSts } from '../support/world/aws-sts.ts'
 
 export interface SimulatedAgent extends WorkloadApi {
   up: boolean

@@ -105,7 +105,7 @@ async function setUp(url: string): Promise<STSClient> {
   return new STSClient({ endpoint: url, region, credentials })
 }
 
-/** A world like src/dev/world.ts has, but for the credentials: `issued` gets the key of each by the name of its session. */
+/** A world like test/support/world/world.ts has, but for the credentials: `issued` gets the key of each by the name of its session. */
 export const motoWorld =
   (moto: Moto, issued: Map<string, string>) =>
   async (directory: string): Promise<Surroundings> => {

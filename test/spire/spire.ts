@@ -6,8 +6,8 @@ import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
-import { createCertificate, type Name } from '../../src/dev/certificate.ts'
 import { createKey } from '../support/dev/authority.ts'
+import { createCertificate, type Name } from '../support/world/certificate.ts'
 import { accepting } from './world.ts'
 
 export interface Spire {

@@ -8,7 +8,7 @@ import {
   type IssuedX509 as OneIssuedX509,
   type JwtRequest as OneJwtRequest,
   type X509Request as OneX509Request,
-} from '../../../src/dev/authority.ts'
+} from '../world/authority.ts'
 
 export type KeyType = 'ec-p256' | 'ec-p384' | 'rsa-2048'
 

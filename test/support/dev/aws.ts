@@ -3,9 +3,9 @@ import { X509Certificate } from 'node:crypto'
 import type { ServerResponse } from 'node:http'
 import { decodeJwt } from 'jose'
 import type { Clock } from '../../../src/core/clock.ts'
-import { answering, type Handle, openListener } from '../../../src/dev/aws.ts'
-import { type AccountOptions, mintAt, openAccount } from '../../../src/dev/aws-account.ts'
-import { type AwsRequest, isAwsError, refuse } from '../../../src/dev/aws-request.ts'
+import { answering, type Handle, openListener } from '../world/aws.ts'
+import { type AccountOptions, mintAt, openAccount } from '../world/aws-account.ts'
+import { type AwsRequest, isAwsError, refuse } from '../world/aws-request.ts'
 
 /** hang: takes the request, answers nothing · trickle: a 200 that sends a byte now and then and never ends. */
 export type Fault = 'hang' | 'trickle' | 'empty-200' | 'not-json-200' | { status: number; code?: string; message?: string; headers?: Record<string, string> }

@@ -1,8 +1,9 @@
 // The registration entries of the tests' dev agent, and one X.509-SVID for each, renewed when half of its life is left.
+
 import type { Clock } from '../../../src/core/clock.ts'
 import { type Running, start } from '../../../src/core/run.ts'
-import { renewalDelayMs } from '../../../src/dev/agent.ts'
-import type { IssuedX509 } from '../../../src/dev/authority.ts'
+import { renewalDelayMs } from '../world/agent.ts'
+import type { IssuedX509 } from '../world/authority.ts'
 import type { Authority, X509Variant } from './authority.ts'
 
 export interface Entry extends X509Variant {

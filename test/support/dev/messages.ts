@@ -1,6 +1,6 @@
 // Messages and services of gRPC that only the tests' dev agent has, and the tests' clients.
 import type { ServiceDefinition } from '@grpc/grpc-js'
-import { serviceOf } from '../../../src/dev/agent-server.ts'
+import { serviceOf } from '../world/agent-server.ts'
 
 /** An X509SVIDResponse as it goes on the wire. */
 export interface RawX509Message {

@@ -1,5 +1,5 @@
 // The demo's world for tests: the same options, and parts that remember, change and fail when told to.
-import { accountOptions, agentOptions, arns, audience, authorityOptions, issuer, spiffeId, type WorldOptions } from '../../../src/dev/world.ts'
+import { accountOptions, agentOptions, arns, audience, authorityOptions, issuer, spiffeId, type WorldOptions } from '../world/world.ts'
 import { startAgent } from './agent.ts'
 import { createAuthority } from './authority.ts'
 import { startDevAws } from './aws.ts'

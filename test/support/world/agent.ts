@@ -1,6 +1,6 @@
 // A SPIFFE agent for the demo: one entry, whose SVIDs live as long as one asks and are renewed as SPIRE renews them.
 import { status } from '@grpc/grpc-js'
-import { start } from '../core/run.ts'
+import { start } from '../../../src/core/run.ts'
 import { createServer, createStreams, type Status, serve, unary } from './agent-server.ts'
 import type { IssuedX509, JwtRequest } from './authority.ts'
 import type { AgentOptions } from './world.ts'

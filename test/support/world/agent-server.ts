@@ -6,7 +6,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import * as grpc from '@grpc/grpc-js'
 import { fromJSON } from '@grpc/proto-loader'
 import protobuf from 'protobufjs'
-import { workloadProto } from '../../proto/workload.ts'
+import { workloadProto } from '../../../proto/workload.ts'
 
 export type Status = Pick<grpc.StatusObject, 'code' | 'details'>
 

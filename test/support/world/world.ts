@@ -1,6 +1,6 @@
 // A whole world for one laptop: an authority, an agent with one entry, and an AWS that trusts the authority.
 import { join } from 'node:path'
-import type { Clock } from '../core/clock.ts'
+import type { Clock } from '../../../src/core/clock.ts'
 import type { Authority } from './authority.ts'
 import { type AccountOptions, mintAt } from './aws-account.ts'
 
