@@ -35,7 +35,7 @@ const mayImport: Readonly<Record<string, { readonly rooms: readonly string[]; re
   exchange: { rooms: ['core', 'spiffe', 'aws', 'identity/sources.ts', 'exchange'], why: 'an exchange asks an interface, so any identity will do' },
   credentials: { rooms: ['core', 'aws', 'exchange/exchange.ts', 'credentials'], why: 'a store refreshes a function, not an identity' },
   endpoints: { rooms: ['core', 'spiffe', 'aws', 'credentials', 'identity/sources.ts', 'endpoints'], why: 'an outlet shows state, it cannot cause an exchange' },
-  files: { rooms: ['core', 'spiffe', 'identity/sources.ts', 'files'], why: 'an outlet shows state, it cannot cause an exchange' },
+  files: { rooms: ['core', 'spiffe', 'aws', 'identity/sources.ts', 'files'], why: 'an outlet shows state, it cannot cause an exchange' },
   hooks: { rooms: ['core', 'hooks'], why: 'whoever is told of news does not ask where they come from' },
   telemetry: { rooms: ['core', 'telemetry'], why: 'if it needs more than an event carries, the event is wrong' },
   config: { rooms: ['core', 'spiffe', 'aws', 'config'], why: 'stages have their own options; it checks with the nouns' },

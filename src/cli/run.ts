@@ -12,15 +12,18 @@ export const run: Command = {
   example: 'svidecar run --config /etc/svidecar/config.yaml',
   async run(values, io) {
     keepSocketsPrivate()
+    // Asked for before there is anything to stop: whoever reads "ready" may signal at once.
+    const signals = ['SIGTERM', 'SIGINT', 'SIGHUP'] as const
+    let next = io.nextSignal(signals)
     const load = () => configuration(values, io)
     const { startDaemon } = await import('../daemon/daemon.ts')
     const daemon = await startDaemon({ ...io, config: await load(), load, random: Math.random })
     process.on('unhandledRejection', (reason) => daemon.defect(toFailure(reason)))
     for (;;) {
-      const signal = await io.nextSignal(['SIGTERM', 'SIGINT', 'SIGHUP'])
-      if (signal === 'SIGHUP')
-        daemon.reload().catch(() => {}) // told by its event
-      else return daemon.stop(signal)
+      const signal = await next
+      next = io.nextSignal(signals)
+      if (signal !== 'SIGHUP') return daemon.stop(signal)
+      daemon.reload().catch(() => {}) // told by its event
     }
   },
 }

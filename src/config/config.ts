@@ -70,7 +70,20 @@ export interface JwtBundleFileConfig extends OutputConfig {
   readonly trustDomain?: string | undefined
 }
 
-export type FileConfig = X509FileConfig | JwtFileConfig | JwtBundleFileConfig
+export type IdentityFileConfig = X509FileConfig | JwtFileConfig | JwtBundleFileConfig
+
+/** One section of AWS's shared credentials file. */
+export interface CredentialsFileConfig extends Omit<OutputConfig, 'identity' | 'keepMode'> {
+  readonly kind: 'credentials'
+  readonly profile: string
+  readonly path: string
+  readonly section: string
+}
+
+export type FileConfig = IdentityFileConfig | CredentialsFileConfig
+
+/** Those whose content comes from an identity. */
+export const ofIdentities = (files: readonly FileConfig[]): readonly IdentityFileConfig[] => files.filter((file) => file.kind !== 'credentials')
 
 export type HookAction =
   | { readonly kind: 'run'; readonly command: readonly string[]; readonly timeoutMs: number }

@@ -17,22 +17,35 @@ function oneOf<T extends string>(path: Path, given: { readonly [K in T]?: unknow
 }
 
 /** The outputs, whole only if `check` has no mistakes. */
-export function resolveFiles(files: readonly RawFile[], check: Checker): FileConfig[] {
+export function resolveFiles(files: readonly RawFile[], home: string | undefined, check: Checker): FileConfig[] {
   const { wrong, reference } = check
   const taken = new Map<string, number>()
   return files.flatMap((file, index): FileConfig[] => {
-    const kind = oneOf(['files', index], file, ['x509', 'jwt', 'jwt_bundle'], check)
+    const kind = oneOf(['files', index], file, ['x509', 'jwt', 'jwt_bundle', 'credentials'], check)
     const given = kind && file[kind]
     if (kind === undefined || given === undefined) return []
     const path = ['files', index, kind]
-    const target = resolve('directory' in given ? given.directory : given.path)
+    const place = 'directory' in given ? given.directory : given.path
+    if (place.startsWith('~/') && !home) wrong([...path, 'path'], 'HOME is not set, so nobody knows what ~ is')
+    const target = resolve(place.replace(/^~(?=\/)/, home || '~'))
     const inside = 'directory' in given ? [given.certificate, given.key, given.bundle, given.combined].flatMap((name) => name ?? []) : []
-    for (const one of [target, ...inside.map((name) => resolve(target, name))]) {
+    // A file of credentials has a section for each.
+    const section = 'profile' in given ? [`${target} [${given.section ?? given.profile}]`] : []
+    for (const one of [target, ...section, ...inside.map((name) => resolve(target, name))]) {
       const other = taken.get(one) ?? index
-      if (other !== index) wrong([...path, 'directory' in given ? 'directory' : 'path'], `files[${other}] writes to ${one} already`)
+      const isShared = kind === 'credentials' && one === target && files[other]?.credentials !== undefined
+      if (other !== index && !isShared) wrong([...path, 'directory' in given ? 'directory' : 'path'], `files[${other}] writes to ${one} already`)
       taken.set(one, other)
     }
-    const { identity = 'default', owner, group, remove_at_stop: removeAtStop = false } = given
+    const { owner, group, remove_at_stop: removeAtStop = false } = given
+    if ('profile' in given) {
+      const { profile, section: name = profile, mode = '0600' } = given
+      reference([...path, 'profile'], 'profile', profile)
+      return [
+        { kind: 'credentials', name: `credentials ${target} [${name}]`, profile, path: target, section: name, mode: octal(mode), owner, group, removeAtStop },
+      ]
+    }
+    const { identity = 'default' } = given
     reference(given.identity === undefined ? ['files', index] : [...path, 'identity'], 'identity', identity)
     const common = { name: `${kind} ${target}`, identity, owner, group, removeAtStop }
     if ('directory' in given) {

@@ -71,7 +71,7 @@ export function resolveConfig(raw: RawConfig, origin: string, around: Surroundin
       if (audiences !== undefined) reference([...path, 'audiences'], 'identity', 'default')
       return { name, profiles, audiences: audiences ?? [], owner, group, uids, mode: octal(mode) }
     }),
-    files: resolveFiles(raw.files ?? [], check),
+    files: resolveFiles(raw.files ?? [], around.env['HOME'], check),
     hooks: resolveHooks(raw.hooks ?? [], check),
     containerEndpoint: container && endpoint(['container_endpoint'], container, 9912, true),
     imdsEndpoints: imds.map((given, index) => {

@@ -69,7 +69,7 @@ const owners = {
   remove_at_stop: flag('Remove the files when svidecar stops. Default false.'),
 }
 
-const file = group('One output on disk: exactly one of x509, jwt and jwt_bundle.', {
+const file = group('One output on disk: exactly one of x509, jwt, jwt_bundle and credentials.', {
   x509: section('An X.509-SVID with its key and bundle, in PEM. All files of a directory change at once: their names are links into its newest generation.', {
     identity: identityName,
     directory: text('Directory of the files; made if it is missing.'),
@@ -100,6 +100,13 @@ const file = group('One output on disk: exactly one of x509, jwt and jwt_bundle.
     format: oneOf(['jwks', 'spiffe-helper'], 'A plain JWKS of one trust domain, or all of them in base64 in JSON, as spiffe-helper does. Default jwks.'),
     trust_domain: optional(text('For jwks: whose keys, where the agent gives those of several trust domains.')),
     mode: octal('Default "0644".'),
+    ...owners,
+  }),
+  credentials: section("A profile's credentials as a section of AWS's shared credentials file, for short-lived tools: most SDKs read it once in a process.", {
+    profile: text('The profile.'),
+    path: text('Path of the file, such as ~/.aws/credentials. Sections of others keep every byte.'),
+    section: optional(matching(/^[^\s[\]#;][^[\]\r\n]*$/, 'expected the name of a section without brackets')('Name of the section. Default: the profile.')),
+    mode: octal('Mode of the file at the most. Default "0600".'),
     ...owners,
   }),
 })

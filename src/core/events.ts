@@ -5,7 +5,7 @@ import type { Failure } from './errors.ts'
 
 export type Stream = 'x509' | 'jwt' | 'x509_bundles' | 'jwt_bundles'
 
-export type OutputKind = 'x509' | 'jwt' | 'jwt_bundle'
+export type OutputKind = 'x509' | 'jwt' | 'jwt_bundle' | 'credentials'
 
 export interface OutputFacts {
   readonly output: string

@@ -1,8 +1,10 @@
 // Files and hooks of a configuration → outputs and hooks, nothing started.
-import type { FileConfig, HookConfig, X509FileConfig } from '../config/config.ts'
+import type { CredentialsFileConfig, HookConfig, IdentityFileConfig, X509FileConfig } from '../config/config.ts'
 import type { World } from '../core/events.ts'
 import { run } from '../core/run.ts'
+import type { CredentialState } from '../credentials/store.ts'
 import { jwtBundleContent, x509Contents } from '../files/contents.ts'
+import { credentialsFile, sectionBody } from '../files/credentials-file.ts'
 import { createGenerations } from '../files/generations.ts'
 import { createOutput, type Output, type Rendered } from '../files/output.ts'
 import { plainFiles } from '../files/place.ts'
@@ -10,12 +12,35 @@ import { createChild } from '../hooks/child.ts'
 import { runCommand } from '../hooks/command.ts'
 import { createHook, type Hook } from '../hooks/hook.ts'
 import { signalPidFile } from '../hooks/signal.ts'
-import type { X509Identity } from '../identity/sources.ts'
-import type { IdentityPart } from './assemble.ts'
+import type { IdentityState, X509Identity } from '../identity/sources.ts'
+import type { IdentityPart, ProfilePart } from './assemble.ts'
 import { ownerOf } from './runtime-dir.ts'
 
+const whenReady =
+  <T>(render: (value: T, now: number) => Rendered) =>
+  (state: IdentityState<T>, now: number): Rendered | undefined =>
+    state.status === 'ready' ? render(state.value, now) : undefined
+
+/** The section of one profile in a shared credentials file. Throws config_invalid for an unknown owner or group. */
+export function assembleCredentialsFile(config: CredentialsFileConfig, { view }: ProfilePart, world: World): Output {
+  const { name, path, section, mode, removeAtStop } = config
+  return createOutput<CredentialState>({
+    ...world,
+    name,
+    kind: 'credentials',
+    removeAtStop,
+    removeExpired: false,
+    place: credentialsFile(path, section, ownerOf(config, name), world.clock),
+    source: view.state,
+    render: (state) =>
+      'credentials' in state
+        ? { files: [{ path, data: Buffer.from(sectionBody(state.credentials)), mode }], expiresAt: state.credentials.expiration }
+        : undefined,
+  })
+}
+
 /** One output: what its files hold, and where they go. Throws config_invalid for an unknown owner or group. */
-export function assembleOutput(config: FileConfig, { x509, jwt, jwtBundles }: IdentityPart, world: World): Output {
+export function assembleOutput(config: IdentityFileConfig, { x509, jwt, jwtBundles }: IdentityPart, world: World): Output {
   const { name, kind, removeAtStop, mode, keepMode } = config
   const rights = { mode, keepMode }
   const owner = ownerOf(config, name)
@@ -23,7 +48,7 @@ export function assembleOutput(config: FileConfig, { x509, jwt, jwtBundles }: Id
   switch (config.kind) {
     case 'x509': {
       const place = config.directory === undefined ? common.place : createGenerations(config.directory, owner, world.clock)
-      return createOutput({ ...common, place, source: x509, render: (value, now) => renderX509(value, config, now) })
+      return createOutput({ ...common, place, source: x509, render: whenReady((value, now) => renderX509(value, config, now)) })
     }
     case 'jwt': {
       const { audience, path, removeExpired } = config
@@ -32,7 +57,7 @@ export function assembleOutput(config: FileConfig, { x509, jwt, jwtBundles }: Id
         removeExpired,
         place: plainFiles(owner, path),
         source: jwt.watch(audience),
-        render: ({ compact, expiresAt }) => ({ files: [{ path, data: Buffer.from(compact.reveal()), ...rights }], expiresAt }),
+        render: whenReady(({ compact, expiresAt }) => ({ files: [{ path, data: Buffer.from(compact.reveal()), ...rights }], expiresAt })),
       })
     }
     case 'jwt_bundle': {
@@ -40,7 +65,7 @@ export function assembleOutput(config: FileConfig, { x509, jwt, jwtBundles }: Id
       return createOutput({
         ...common,
         source: jwtBundles,
-        render: (bundles) => ({ files: [{ path, data: jwtBundleContent(bundles, format, trustDomain), ...rights }] }),
+        render: whenReady((bundles) => ({ files: [{ path, data: jwtBundleContent(bundles, format, trustDomain), ...rights }] })),
       })
     }
   }

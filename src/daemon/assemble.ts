@@ -1,6 +1,6 @@
 // Config → parts, nothing started: the only translator between what was configured and what the stages take.
 import { roleName } from '../aws/arn.ts'
-import type { Config, IdentityConfig, ProfileConfig } from '../config/config.ts'
+import { type Config, type IdentityConfig, ofIdentities, type ProfileConfig } from '../config/config.ts'
 import type { Clock } from '../core/clock.ts'
 import type { Event, World } from '../core/events.ts'
 import { callHttps } from '../core/https.ts'
@@ -86,7 +86,9 @@ export const loadedEvent = ({ origin, profiles, consumers, files, hooks }: Confi
   origin,
   // A consumer's audiences are those of the default identity.
   identities: [
-    ...new Set([...profiles, ...files].map(({ identity }) => identity).concat(consumers.some(({ audiences }) => audiences.length > 0) ? ['default'] : [])),
+    ...new Set(
+      [...profiles, ...ofIdentities(files)].map(({ identity }) => identity).concat(consumers.some(({ audiences }) => audiences.length > 0) ? ['default'] : []),
+    ),
   ],
   profiles: profiles.map((profile) => ({
     name: profile.name,
@@ -103,7 +105,7 @@ export type Needs = ReturnType<typeof needsOf>
 
 /** Which streams of an identity have a reader: an exchange, a file, or the wish to hear of a withdrawal. */
 export function needsOf(config: Config, identity: string) {
-  const kinds = config.files.filter((file) => file.identity === identity).map(({ kind }) => kind)
+  const kinds: readonly string[] = ofIdentities(config.files).flatMap((file) => (file.identity === identity ? [file.kind] : []))
   const exchanged = config.profiles.some((profile) => profile.identity === identity && profile.method.kind === 'roles_anywhere')
   return { x509: config.onIdentityWithdrawn === 'drop' || exchanged || kinds.includes('x509'), jwtBundles: kinds.includes('jwt_bundle') }
 }

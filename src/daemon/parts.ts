@@ -1,5 +1,5 @@
 // The running identities, profiles, outputs and hooks. A new configuration keeps those that did not change, with all they have.
-import type { Config } from '../config/config.ts'
+import { type Config, ofIdentities } from '../config/config.ts'
 import { toFailure } from '../core/errors.ts'
 import type { Event, World } from '../core/events.ts'
 import { type Running, start, type Task } from '../core/run.ts'
@@ -7,7 +7,7 @@ import { createLimiter } from '../credentials/limiter.ts'
 import type { Output } from '../files/output.ts'
 import { type Hook, type Trigger, triggerOf } from '../hooks/hook.ts'
 import { assembleIdentity, assembleProfile, type IdentityPart, needsOf, type ProfilePart } from './assemble.ts'
-import { assembleHook, assembleOutput } from './assemble-outputs.ts'
+import { assembleCredentialsFile, assembleHook, assembleOutput } from './assemble-outputs.ts'
 
 /** What runs under a name. `replaced` is called when a successor is about to take the name, `gone` when there is none. */
 interface Part {
@@ -145,7 +145,14 @@ export function createParts(outer: World) {
           make: () => assembleHook(hook, stopTimeoutMs, isDue(), world),
         }
       })
-      const wantedOutputs = () => perIdentity(config.files, undefined, (file, identity) => assembleOutput(file, identity, world))
+      const wantedOutputs = () => [
+        ...perIdentity(ofIdentities(config.files), undefined, (file, identity) => assembleOutput(file, identity, world)),
+        ...config.files.flatMap((file): Wanted<Output>[] => {
+          const profile = file.kind === 'credentials' && profiles.kept.get(file.profile)
+          if (!profile) return []
+          return [{ name: file.name, key: JSON.stringify([file, profile.key]), make: () => assembleCredentialsFile(file, profile, world) }]
+        }),
+      ]
       const stops = [await identities.apply(wantedIdentities, changed)]
       for (const { name } of config.identities) identities.kept.get(name)?.need(needsOf(config, name))
       stops.push(

@@ -4,7 +4,6 @@ import { steady } from '../core/backoff.ts'
 import { toFailure } from '../core/errors.ts'
 import type { OutputKind, World } from '../core/events.ts'
 import { nextWithin, type Source } from '../core/source.ts'
-import type { IdentityState } from '../identity/sources.ts'
 import { fileFailure, type NewFile, type Place } from './place.ts'
 
 export interface Rendered {
@@ -13,12 +12,12 @@ export interface Rendered {
   readonly expiresAt?: number
 }
 
-export interface OutputOptions<T> extends World {
+export interface OutputOptions<S> extends World {
   readonly name: string
   readonly kind: OutputKind
-  readonly source: Source<IdentityState<T>>
-  /** Throws a Failure when there is nothing to be made of it. */
-  readonly render: (value: T, now: number) => Rendered
+  readonly source: Source<S>
+  /** undefined: nothing yet, or nothing any more. Throws a Failure when there is nothing to be made of it. */
+  readonly render: (state: S, now: number) => Rendered | undefined
   readonly place: Place
   /** Take the files away when what is in them has ended, and when the daemon stops. */
   readonly removeExpired: boolean
@@ -44,17 +43,18 @@ const ofEarlierRun = 'of an earlier run'
  * Creates an output. Equal bytes are not written again, but for the first time, when whoever waits for a hook hears of it, and after
  * somebody has taken the files away.
  */
-export function createOutput<T>(options: OutputOptions<T>) {
+export function createOutput<S>(options: OutputOptions<S>) {
   const { name: output, kind, source, place, clock, random, emit } = options
   let written = ''
   let endsAt: number | undefined
   let attempt = 0
   let removals = 0
 
-  /** Makes the files those of `value`; resolves with the milliseconds to wait before the next look. */
-  async function update(value: T): Promise<number> {
+  /** Makes the files those of the state; resolves with the milliseconds to wait before the next look. */
+  async function update(state: S): Promise<number> {
     try {
-      const rendered = options.render(value, clock.now())
+      const rendered = options.render(state, clock.now())
+      if (rendered === undefined) return longestWaitMs
       const digest = digestOf(rendered.files)
       const over = options.removeExpired && (rendered.expiresAt ?? Number.POSITIVE_INFINITY) <= clock.now()
       if (!over && (digest !== written || !(await place.isThere()))) {
@@ -99,7 +99,7 @@ export function createOutput<T>(options: OutputOptions<T>) {
       }
       for (;;) {
         const state = source.current
-        let wait = state.status === 'ready' ? await update(state.value) : longestWaitMs
+        let wait = await update(state)
         if (options.removeExpired && endsAt !== undefined) wait = Math.min(wait, endsAt <= clock.now() ? await remove('it has expired') : endsAt - clock.now())
         const sweepMs = (await place.sweep?.().catch(() => undefined)) ?? wait
         await nextWithin(source, state, Math.max(1, Math.min(wait, sweepMs)), clock, signal)

@@ -3,7 +3,7 @@ import { toFailure } from '../core/errors.ts'
 import type { Emit, Event, OutputKind } from '../core/events.ts'
 import { createCell } from '../core/source.ts'
 
-export type Trigger = OutputKind | 'credentials'
+export type Trigger = OutputKind
 
 /** What a hook does. Throws a Failure; ends when aborted. */
 export type Action = (signal: AbortSignal) => Promise<void>

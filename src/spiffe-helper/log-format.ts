@@ -72,7 +72,7 @@ export function createHelperListener(log: HelperLog, onX509: () => void): (event
     'identity.withdrawn': failing,
     'identity.warning': ({ message }) => log('warning', message),
     'output.written': ({ kind }) => {
-      log('info', { x509: 'X.509 certificates updated', jwt: 'JWT SVID updated', jwt_bundle: 'JWT bundle updated' }[kind])
+      log('info', { x509: 'X.509 certificates updated', jwt: 'JWT SVID updated', jwt_bundle: 'JWT bundle updated', credentials: 'credentials updated' }[kind])
       if (kind === 'x509') onX509()
     },
     'output.failed': ({ kind, failure }) => {

@@ -5,6 +5,7 @@ import { loadText, mistakesOf, small } from './support.ts'
 
 const base = 'identities: { default: { workload_api: unix:///agent.sock }, other: { workload_api: unix:///other.sock } }\n'
 const withFiles = (...files: string[]) => `${base}files:\n${files.map((file) => `  - ${file}\n`).join('')}`
+const profile = '{ web_identity: { role_arn: "arn:aws:iam::111122223333:role/app", audience: a }, region: eu-central-1 }'
 const jwt = 'jwt: { audience: [a], path: /run/token }'
 const withHooks = (...hooks: string[]) => `${withFiles(jwt)}hooks:\n${hooks.map((hook) => `  - ${hook}\n`).join('')}`
 
@@ -57,6 +58,28 @@ describe('files', () => {
         omitExpired: true,
       },
     ])
+  })
+
+  test('every key of credentials has its meaning, and its default; one file has room for several sections', async () => {
+    const profiles = `profiles:\n  app: ${profile}\n  web: ${profile}\n`
+    const of = async (...given: string[]) => (await loadText(profiles + withFiles(...given))).files
+    const common = { kind: 'credentials', path: '/c', owner: undefined, group: undefined }
+    assert.deepEqual(
+      await of('credentials: { profile: app, path: /c }', 'credentials: { profile: web, path: /c, section: "a b", mode: "0640", remove_at_stop: true }'),
+      [
+        { ...common, name: 'credentials /c [app]', profile: 'app', section: 'app', mode: 0o600, removeAtStop: false },
+        { ...common, name: 'credentials /c [a b]', profile: 'web', section: 'a b', mode: 0o640, removeAtStop: true },
+      ],
+    )
+    const wrong = async (...given: string[]) => (await mistakesOf(profiles + withFiles(...given))).join('\n')
+    await one(
+      wrong('credentials: { profile: app, path: /c }', 'credentials: { profile: web, path: /c, section: app }'),
+      /files\[0\] writes to \/c \[app\] already/,
+    )
+    await one(wrong('jwt: { audience: [a], path: /c }', 'credentials: { profile: web, path: /c }'), /files\[0\] writes to \/c already/)
+    await one(wrong('credentials: { profile: nope, path: /c }'), /there is no profile "?nope/)
+    await one(wrong('credentials: { profile: app, path: ~/.aws/credentials }'), /HOME is not set/)
+    for (const section of ['a]', ' a', '#', 'a[']) await one(wrong(`credentials: { profile: app, path: /c, section: "${section}" }`), /section/)
   })
 
   test('every key of jwt and jwt_bundle has its meaning, and its default', async () => {

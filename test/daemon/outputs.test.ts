@@ -5,6 +5,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import type { Event } from '../../src/core/events.ts'
+import { call } from '../cli/support.ts'
+import type { World } from '../support/dev/world.ts'
 import { eventually } from '../support/eventually.ts'
 import { fastClock } from '../support/fast-clock.ts'
 import { anywhere, onStage, type Stage } from './support.ts'
@@ -178,5 +180,22 @@ hooks:
       of(stage, 'hook.failed').map(({ hook: name }) => name),
       ['/bin/sh'],
     )
+  })
+})
+
+test('a section of the shared credentials file follows its profile, and is there again when somebody has removed it', (t) => {
+  const path = join(folder(t), 'aws/credentials')
+  const yaml = (world: World) => `${metrics}profiles:\n  app: ${anywhere(world)}\nfiles:\n  - credentials: { profile: app, path: ${path}, section: ci }\n`
+  return onStage({ yaml }, async (stage) => {
+    await ready(stage)
+    const keyIn = () => /^\[ci\]\naws_access_key_id = (\w+)$/m.exec(readFileSync(path, 'utf8'))?.[1]
+    const first = keyIn()
+    assert.equal(first, stage.daemon.status().profiles[0]?.accessKeyId)
+    assert.equal(statSync(path).mode & 0o777, 0o600)
+    await call(['refresh', '--runtime-dir', stage.runtimeDir])
+    await eventually('the next one is written', () => keyIn() !== first)
+    assert.equal(keyIn(), stage.daemon.status().profiles[0]?.accessKeyId)
+    assert.deepEqual(statuses(stage), ['written'])
+    assert.ok(!stage.log.join('').includes(/aws_secret_access_key = (.+)/.exec(readFileSync(path, 'utf8'))?.[1] ?? 'none'))
   })
 })

@@ -7,7 +7,7 @@ import { failure } from '../../src/core/errors.ts'
 import type { Event } from '../../src/core/events.ts'
 import { start } from '../../src/core/run.ts'
 import { createCell } from '../../src/core/source.ts'
-import { createOutput, type OutputOptions } from '../../src/files/output.ts'
+import { createOutput, type OutputOptions, type Rendered } from '../../src/files/output.ts'
 import { type NewFile, type Place, plainFiles } from '../../src/files/place.ts'
 import type { IdentityState } from '../../src/identity/sources.ts'
 import { createFakeClock } from '../support/fake-clock.ts'
@@ -20,7 +20,13 @@ interface Value {
 
 const cannot = (reason = 'no space left on device') => failure('file_write', `cannot write /f: ${reason}`, { facts: { path: '/f', reason } })
 
-function setUp(t: TestContext, options: Partial<OutputOptions<Value>> = {}) {
+interface Options extends Partial<Omit<OutputOptions<IdentityState<Value>>, 'render'>> {
+  readonly render?: (value: Value, now: number) => Rendered
+}
+
+const asIs = ({ text, expiresAt }: Value): Rendered => ({ files: [file('/f', text)], ...(expiresAt === undefined ? {} : { expiresAt }) })
+
+function setUp(t: TestContext, { render = asIs, ...options }: Options = {}) {
   const clock = createFakeClock()
   const source = createCell<IdentityState<Value>>({ status: 'waiting' })
   const events: Event[] = []
@@ -41,11 +47,11 @@ function setUp(t: TestContext, options: Partial<OutputOptions<Value>> = {}) {
     },
     isThere: async () => !faults.gone,
   }
-  const output = createOutput<Value>({
+  const output = createOutput<IdentityState<Value>>({
     name: 'jwt /f',
     kind: 'jwt',
     source,
-    render: ({ text, expiresAt }) => ({ files: [file('/f', text)], ...(expiresAt === undefined ? {} : { expiresAt }) }),
+    render: (state, now) => (state.status === 'ready' ? render(state.value, now) : undefined),
     place,
     removeExpired: true,
     removeAtStop: false,

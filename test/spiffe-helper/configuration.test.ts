@@ -1,7 +1,7 @@
 // What helper.conf becomes for the daemon: paths as Go joins them, modes under umasks, the agent's address, and hooks.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import type { FileConfig } from '../../src/config/config.ts'
+import { ofIdentities } from '../../src/config/config.ts'
 import { isFailure } from '../../src/core/errors.ts'
 import { assembleHelperConfig, joined } from '../../src/spiffe-helper/configuration.ts'
 import { loadText, small } from '../config/support.ts'
@@ -11,7 +11,7 @@ const x509 = 'svid_file_name = "s" svid_key_file_name = "k" svid_bundle_file_nam
 const tokens = 'jwt_svids = [{ jwt_audience = "a", jwt_extra_audiences = ["x", "y"], jwt_svid_file_name = "t" }]\n'
 
 const assemble = (text: string, mask = 0, around?: Surroundings) => assembleHelperConfig(read(text, around).helper, undefined, mask)
-const filesOf = (text: string, mask?: number): readonly FileConfig[] => assemble(text, mask).config.files
+const filesOf = (text: string, mask?: number) => ofIdentities(assemble(text, mask).config.files)
 const spelled = (mode: number) => mode.toString(8).padStart(4, '0')
 
 table<readonly [string, string]>(

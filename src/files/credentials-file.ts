@@ -1,0 +1,126 @@
+// One section of AWS's shared credentials file, among sections of others that keep every byte.
+import { mkdir, open, readFile, stat, unlink } from 'node:fs/promises'
+import { basename, dirname, join } from 'node:path'
+import { type Credentials, isoSeconds } from '../aws/credentials.ts'
+import { type Ownership, removeLeftovers } from '../core/atomic-file.ts'
+import type { Clock } from '../core/clock.ts'
+import { failure, systemCode } from '../core/errors.ts'
+import { fileFailure, type Place, replaceFiles } from './place.ts'
+
+/** Keys of ours; an empty one is taken out, because botocore reads it before aws_session_token. The last is for people: no SDK reads it. */
+const keysOf = (credentials: Credentials): Readonly<Record<string, string>> => ({
+  aws_access_key_id: credentials.accessKeyId,
+  aws_secret_access_key: credentials.secretAccessKey.reveal(),
+  aws_session_token: credentials.sessionToken.reveal(),
+  aws_security_token: '',
+  aws_account_id: credentials.accountId,
+  x_security_token_expires: isoSeconds(credentials.expiration),
+})
+const ours = ['aws_access_key_id', 'aws_secret_access_key', 'aws_session_token', 'aws_security_token', 'aws_account_id', 'x_security_token_expires']
+
+/** What a section of ours holds. */
+export const sectionBody = (credentials: Credentials): string =>
+  Object.entries(keysOf(credentials))
+    .flatMap(([key, value]) => (value === '' ? [] : [`${key} = ${value}\n`]))
+    .join('')
+
+const headerOf = (line: string): string | undefined => /^\s*\[([^\]]*)\]/.exec(line)?.[1]?.trim()
+const keyOf = (line: string): string | undefined => /^([^\s#;=:[][^=:]*?)\s*[=:]/.exec(line)?.[1]?.toLowerCase()
+
+/**
+ * The text with these lines in the section, in the place of what was there of these keys; every other byte stays. Without lines they are only
+ * taken out, and the section with them if nothing else is in it. A section that is missing comes to the end. Of two of one name the first is used.
+ */
+export function withSection(text: string, section: string, body: string): string {
+  const eol = text.includes('\r\n') ? '\r\n' : '\n'
+  const fresh = body.replaceAll('\n', eol)
+  const lines = text.split(/(?<=\n)/)
+  const start = lines.findIndex((line) => headerOf(line) === section)
+  if (start < 0) {
+    if (body === '') return text
+    const gap = text === '' ? '' : /(^|\n)\r?\n$/.test(text) ? '' : text.endsWith('\n') ? eol : eol + eol
+    return `${text}${gap}[${section}]${eol}${fresh}`
+  }
+  const length = lines.slice(start + 1).findIndex((line) => headerOf(line) !== undefined)
+  const end = length < 0 ? lines.length : start + 1 + length
+  let isOurs = false
+  let place: number | undefined
+  const kept: string[] = []
+  for (const line of lines.slice(start + 1, end)) {
+    // An indented line goes on with the value before it.
+    isOurs = (isOurs && /^[ \t]+\S/.test(line)) || ours.includes(keyOf(line) ?? '')
+    if (isOurs) place ??= kept.length
+    else kept.push(line)
+  }
+  const header = lines[start]?.endsWith('\n') ? [lines[start]] : [`${lines[start]}${eol}`]
+  const isEmpty = body === '' && kept.every((line) => line.trim() === '')
+  return [...lines.slice(0, start), ...(isEmpty ? [] : [...header, ...kept.toSpliced(place ?? 0, 0, fresh)]), ...lines.slice(end)].join('')
+}
+
+const pauseMs = 25
+const patienceMs = 5_000
+// Nobody holds it for longer than a write takes, so whoever held it so long was killed.
+const forgottenMs = 30_000
+
+/** Does the work while no other svidecar writes the file: a lock file beside it. Throws file_write. */
+async function locked<T>(path: string, clock: Clock, work: () => Promise<T>): Promise<T> {
+  const lock = join(dirname(path), `.${basename(path)}.svidecar-lock`)
+  for (const end = clock.boot() + patienceMs; ; ) {
+    const held = await open(lock, 'wx', 0o600).catch((error) => (systemCode(error) === 'EEXIST' ? undefined : Promise.reject(error)))
+    await held?.close()
+    if (held !== undefined) break
+    const since = (await stat(lock).catch(() => undefined))?.mtimeMs ?? 0
+    if (clock.now() - since > forgottenMs) await unlink(lock).catch(() => {})
+    else if (clock.boot() > end)
+      throw failure('file_write', `cannot write ${path}: another svidecar holds ${lock}`, { facts: { path, reason: 'it is locked' } })
+    await clock.sleep(pauseMs, new AbortController().signal)
+  }
+  try {
+    return await work()
+  } finally {
+    await unlink(lock).catch(() => {})
+  }
+}
+
+/** One section of the file at `path`, which is made if it is missing, in a directory for its owner alone. */
+export function credentialsFile(path: string, section: string, owner: Ownership, clock: Clock): Place {
+  /** As it is, byte for byte: whatever its encoding, latin1 gives every byte back. */
+  async function read(): Promise<string> {
+    const facts = await stat(path).catch((error) => (systemCode(error) === 'ENOENT' ? undefined : Promise.reject(error)))
+    if (facts !== undefined && !facts.isFile()) throw new Error('it is not a plain file')
+    return facts === undefined ? '' : readFile(path, 'latin1')
+  }
+  let isFirst = true
+  let written = ''
+
+  /** True if the file has changed. */
+  async function change(body: string, mode: number): Promise<boolean> {
+    if (isFirst) await removeLeftovers(path)
+    isFirst = false
+    return locked(path, clock, async () => {
+      const before = await read()
+      const after = withSection(before, section, body)
+      // Whoever made it narrower knows why.
+      const allowed = ((await stat(path).catch(() => undefined))?.mode ?? 0o777) & mode
+      if (after !== before) await replaceFiles([{ path, data: Buffer.from(after, 'latin1'), mode: allowed }], owner)
+      return after !== before
+    })
+  }
+
+  let mode = 0o600
+  return {
+    async write([file]) {
+      if (file === undefined) return
+      mode = file.mode
+      try {
+        await mkdir(dirname(path), { recursive: true, mode: 0o700 })
+        await change(file.data.toString('latin1'), mode)
+        written = file.data.toString('latin1')
+      } catch (error) {
+        throw fileFailure(path, error)
+      }
+    },
+    isThere: async () => written === '' || withSection(await read(), section, written) === (await read()),
+    remove: () => change('', mode),
+  }
+}
