@@ -1,6 +1,6 @@
 // The commands for consumers: the environment that points SDKs at the running daemon, and credentials from its memory.
 import { failure } from '../core/errors.ts'
-import { askConsumer, consumerOptions, consumerSocket, fetchEnvironment, profilePath } from './client.ts'
+import { ask, askConsumer, consumerOptions, consumerSocket, fetchEnvironment, profilePath } from './client.ts'
 import type { Command } from './command.ts'
 import { runtimeDir } from './configuration.ts'
 import { pretty } from './render.ts'
@@ -20,6 +20,21 @@ const lines = (environment: Environment, line: (name: string, value: string) => 
     .map(([name, value]) => `${line(name, value)}\n`)
     .join('')
 
+/** What tools that read only keys need; `secrets` are those of its values that a log must not show. */
+async function fetchKeys(socket: string, profile: string | undefined): Promise<{ keys: Environment; secrets: readonly string[] }> {
+  const document = await ask(socket, 'GET', profilePath('/v1/credential-process', profile))
+  const { AccessKeyId, SecretAccessKey, SessionToken, Expiration } = JSON.parse(document) as Readonly<Record<string, string>>
+  const keys = {
+    AWS_ACCESS_KEY_ID: AccessKeyId,
+    AWS_SECRET_ACCESS_KEY: SecretAccessKey,
+    AWS_SESSION_TOKEN: SessionToken,
+    AWS_CREDENTIAL_EXPIRATION: Expiration,
+  }
+  return { keys: keys as Environment, secrets: [SecretAccessKey ?? '', SessionToken ?? ''] }
+}
+
+const commented = new Set(['sh', 'dotenv', 'systemd'])
+
 const formats: Readonly<Record<string, (environment: Environment, socket: string, profile: string | undefined) => string>> = {
   sh: (environment) => lines(environment, (name, value) => `export ${name}=${shell(value)}`),
   dotenv: (environment) => lines(environment, (name, value) => `${name}=${dotenv(value)}`),
@@ -34,8 +49,12 @@ const formats: Readonly<Record<string, (environment: Environment, socket: string
 }
 
 export const env: Command = {
-  options: { ...consumerOptions, format: { type: 'string', value: 'FORMAT', help: `One of ${Object.keys(formats).join(', ')}. Default sh.` } },
-  details: 'No secret is printed: the SDK reads the token file itself.',
+  options: {
+    ...consumerOptions,
+    format: { type: 'string', value: 'FORMAT', help: `One of ${Object.keys(formats).join(', ')}. Default sh.` },
+    'with-credentials': { type: 'boolean', help: 'The keys themselves, for tools that read nothing else. Nobody renews them.' },
+  },
+  details: 'No secret is printed unless --with-credentials asks for it: the SDK reads the token file itself.',
   example: 'eval "$(svidecar env)"',
   async run(values, io) {
     const { format: name = 'sh', consumer, profile } = values
@@ -43,8 +62,20 @@ export const env: Command = {
     if (format === undefined) throw failure('usage', `there is no format ${JSON.stringify(name)}`, { remedy: `There are ${Object.keys(formats).join(', ')}.` })
     const socket = consumerSocket(await runtimeDir(values, io), consumer)
     // An AWS config file asks the socket itself and needs no endpoint.
-    const environment = await fetchEnvironment(socket, profile, name === 'aws-config' ? 'region' : 'endpoint')
-    io.out(format(environment, socket, profile))
+    if (values['with-credentials'] === undefined) {
+      const environment = await fetchEnvironment(socket, profile, name === 'aws-config' ? 'region' : 'endpoint')
+      return io.out(format(environment, socket, profile))
+    }
+    if (name === 'aws-config')
+      throw failure('usage', 'an AWS config file with keys would be a credentials file', {
+        remedy: 'Configure files: - credentials, or leave --with-credentials out.',
+      })
+    const region = Object.entries(await fetchEnvironment(socket, profile, 'region')).filter(([key]) => key.endsWith('_REGION'))
+    const { keys, secrets } = await fetchKeys(socket, profile)
+    // The runner takes these lines out of the step's output, and the values out of everything after them.
+    if (name === 'github' && io.env['GITHUB_ACTIONS'] === 'true') for (const secret of secrets) io.err(`::add-mask::${secret}\n`)
+    if (commented.has(name)) io.out(`# These end at ${keys['AWS_CREDENTIAL_EXPIRATION']}.\n`)
+    io.out(format({ ...keys, ...Object.fromEntries(region) }, socket, profile))
   },
 }
 

@@ -1,5 +1,6 @@
 // The commands for operators: how the running daemon is, whether it is ready, and what it should do now.
-import { type Failure, failure, isFailure, systemCode, toFailure } from '../core/errors.ts'
+import { isatty } from 'node:tty'
+import { type Failure, failure, isFailure, sentence, systemCode, toFailure } from '../core/errors.ts'
 import type { StatusReport } from '../core/health.ts'
 import { ask, askControl, consumerSocket, controlSocket, daemonOptions, profilePath } from './client.ts'
 import { type Command, consumerOption, type Io, type Values } from './command.ts'
@@ -9,17 +10,34 @@ import { renderStatus } from './render.ts'
 
 const refreshMs = 20_000
 const pauseMs = 200
+const watchMs = 1_000
 
 export const status: Command = {
-  options: { ...daemonOptions, json: { type: 'boolean', help: 'Print JSON.' } },
+  options: { ...daemonOptions, json: { type: 'boolean', help: 'Print JSON.' }, watch: { type: 'boolean', help: 'Print it again and again, until Ctrl-C.' } },
   details: 'Exit status 0 when every required profile has valid credentials, else 1.',
-  example: 'svidecar status --json',
+  example: 'svidecar status --watch',
   async run(values, io) {
+    if (values['watch'] !== undefined) return watch(values, io)
     const body = await askControl(values, io, 'GET', '/status')
     const report = JSON.parse(body) as StatusReport
     io.out(values['json'] !== undefined ? body : renderStatus(report))
     return report.ready ? 0 : 1
   },
+}
+
+/** A terminal shows one report that changes; elsewhere they come one after the other. A daemon that is away is waited for. */
+async function watch(values: Values, io: Io): Promise<void> {
+  const over = new AbortController()
+  void io.nextSignal(['SIGINT', 'SIGTERM']).then(() => over.abort())
+  const terminal = isatty(1)
+  while (!over.signal.aborted) {
+    const text = await askControl(values, io, 'GET', '/status').then(
+      (body) => (values['json'] === undefined ? renderStatus(JSON.parse(body) as StatusReport) : body),
+      (error) => `${sentence(toFailure(error))}\n`,
+    )
+    io.out(terminal ? `\x1b[H\x1b[2J${text}` : `${text}${values['json'] === undefined ? '\n' : ''}`)
+    await io.clock.sleep(terminal ? watchMs : watchMs * 10, over.signal).catch(() => {})
+  }
 }
 
 export const refresh: Command = {

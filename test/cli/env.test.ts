@@ -123,3 +123,24 @@ test('a daemon without any endpoint for the profile is told as such, by env and 
     assert.match(failure?.message ?? '', /has no endpoint for this profile/)
   }
 })
+
+test('the keys themselves are printed where that is asked for, with their end, and masked for GitHub', async (t) => {
+  const { directory } = await consumerIn(t, 'run')
+  const keysOf = async (format: string, env: Readonly<Record<string, string>> = {}) =>
+    call(['env', '--with-credentials', '--runtime-dir', directory, '--format', format], env)
+  const json = JSON.parse((await keysOf('json')).out) as Record<string, string>
+  assert.deepEqual(Object.keys(json), ['AWS_ACCESS_KEY_ID', 'AWS_SECRET_ACCESS_KEY', 'AWS_SESSION_TOKEN', 'AWS_CREDENTIAL_EXPIRATION', 'AWS_REGION'])
+  assert.ok(Object.values(json).every((value) => value !== ''))
+  for (const format of ['sh', 'dotenv', 'systemd']) {
+    const [comment, ...lines] = (await keysOf(format)).out.trimEnd().split('\n')
+    assert.equal(comment, `# These end at ${json['AWS_CREDENTIAL_EXPIRATION']}.`)
+    assert.equal(lines.length, 5)
+    assert.ok(lines.some((line) => line.includes(json['AWS_SECRET_ACCESS_KEY'] ?? '')))
+  }
+  assert.deepEqual(parseEnv((await keysOf('dotenv')).out), json)
+  const github = await keysOf('github', { GITHUB_ACTIONS: 'true' })
+  assert.equal(github.err, `::add-mask::${json['AWS_SECRET_ACCESS_KEY']}\n::add-mask::${json['AWS_SESSION_TOKEN']}\n`)
+  assert.equal((await keysOf('github')).err, '', 'outside of GitHub nobody takes the lines away')
+  assert.equal((await keysOf('aws-config')).failure?.code, 'usage')
+  assert.ok(!(await call(['env', '--runtime-dir', directory])).out.includes(json['AWS_SESSION_TOKEN'] ?? 'none'))
+})
