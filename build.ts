@@ -17,13 +17,16 @@ function commit(): string {
   }
 }
 
-const inlineProto: Plugin = {
-  name: 'inline-proto',
+/** Modules that read a text beside them: in a bundle they are the text. */
+const texts = [
+  { module: /proto\/workload\.ts$/, name: 'workloadProto', file: 'proto/workload.proto' },
+  { module: /endpoints\/page-text\.ts$/, name: 'pageText', file: 'src/endpoints/page.html' },
+]
+const inlineTexts: Plugin = {
+  name: 'inline-texts',
   setup(esbuild) {
-    esbuild.onLoad({ filter: /proto\/workload\.ts$/ }, () => ({
-      contents: `export const workloadProto = ${JSON.stringify(readFileSync('proto/workload.proto', 'utf8'))}`,
-      loader: 'js',
-    }))
+    for (const { module, name, file } of texts)
+      esbuild.onLoad({ filter: module }, () => ({ contents: `export const ${name} = ${JSON.stringify(readFileSync(file, 'utf8'))}`, loader: 'js' }))
   },
 }
 
@@ -41,5 +44,5 @@ await build({
   logLevel: 'warning',
   banner: { js: '#!/usr/bin/env node' },
   define: { 'process.env.SVIDECAR_VERSION': JSON.stringify(version), 'process.env.SVIDECAR_COMMIT': JSON.stringify(commit()) },
-  plugins: [inlineProto],
+  plugins: [inlineTexts],
 })

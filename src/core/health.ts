@@ -54,6 +54,14 @@ export interface OutputReport {
   readonly notAfter?: string
 }
 
+/** A line of the log, as people are shown it. */
+export interface RecentEvent {
+  /** ISO time. */
+  readonly time: string
+  readonly level: string
+  readonly message: string
+}
+
 export interface StatusReport extends HealthReport {
   readonly version: string
   readonly now: string
@@ -63,4 +71,6 @@ export interface StatusReport extends HealthReport {
   readonly outputs: readonly OutputReport[]
   readonly listeners: Readonly<Record<string, string>>
   readonly problems: readonly Problem[]
+  /** Newest first. */
+  readonly events: readonly RecentEvent[]
 }

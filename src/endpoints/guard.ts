@@ -42,12 +42,12 @@ export async function guardUser({ user }: Request, uids: readonly number[]): Pro
   return { status: 403, reason: uid === undefined ? 'the kernel does not say whose connection it is' : `user ${uid} asks, who is none of uids` }
 }
 
-/** Rules of listeners that give no secret: Host, and pages of other sites. */
+/** Rules of listeners that give no secret: Host, and pages of other sites, which may lead here but not read. */
 export function guardPublic({ headers, hasBody }: Request, rule: HostRule): Refusal | undefined {
   if (!rule(headers.host)) return wrongHost
   const own = `http://${headers.host}`
-  const { origin = own, 'sec-fetch-site': site = 'none' } = headers
-  if (origin !== own || (site !== 'none' && site !== 'same-origin')) return { status: 403, reason: 'a page of another site asks' }
+  const { origin = own, 'sec-fetch-site': site = 'none', 'sec-fetch-dest': dest } = headers
+  if (origin !== own || (site !== 'none' && site !== 'same-origin' && dest !== 'document')) return { status: 403, reason: 'a page of another site asks' }
   return hasBody ? withBody : undefined
 }
 

@@ -1,6 +1,7 @@
 // The listeners that give no secret: probes and metrics, without a detail that a stranger could use, and the status page for operators.
 import type { HealthReport, StatusReport } from '../core/health.ts'
 import { cleanPath, empty, guardPublic, type HostRule, json, text } from './guard.ts'
+import { statusPage } from './page.ts'
 import type { Answer, Handler } from './server.ts'
 
 type Routes = Readonly<Record<string, () => Answer | Promise<Answer>>>
@@ -42,6 +43,6 @@ export function createProbesHandler({ hosts, health, metrics }: ProbeOptions): H
   return routed(hosts, ['GET', 'HEAD'], routes, 'are /livez, /startupz, /readyz and /metrics')
 }
 
-/** GET /status: what is wrong, since when, what to do, as JSON. On loopback or the control socket, never on the metrics listener. */
+/** GET /: the page for people. GET /status: what is wrong, since when, what to do, as JSON. Never on the metrics listener. */
 export const createStatusHandler = (hosts: HostRule, status: () => StatusReport): Handler =>
-  routed(hosts, ['GET'], { '/status': () => json(200, status()) }, 'is /status')
+  routed(hosts, ['GET'], { '/': () => statusPage(status()), '/status': () => json(200, status()) }, 'are / and /status')

@@ -2,9 +2,12 @@
 import type { Clock } from '../core/clock.ts'
 import type { Failure } from '../core/errors.ts'
 import type { Event, EventOf } from '../core/events.ts'
-import type { HealthReport, IdentityReport, OutputReport, ProfileReport, StatusReport } from '../core/health.ts'
+import type { HealthReport, IdentityReport, OutputReport, ProfileReport, RecentEvent, StatusReport } from '../core/health.ts'
+import { describe } from './describe.ts'
 
 type Configured = EventOf<'config.loaded'>
+
+const mostEvents = 50
 
 const iso = (ms: number): string => new Date(ms).toISOString()
 
@@ -29,8 +32,17 @@ export function createHealth(clock: Clock) {
   const outputs = createStates({ written: undefined as { expiresAt: number | undefined } | undefined, failure: undefined as Failure | undefined })
   const listeners = new Map<string, string>()
   const problems = new Map<string, { subject: string; failure: Failure; since: number }>()
+  const events: RecentEvent[] = []
   let version = ''
   let started = false
+
+  /** What commands print is not for every local process that can open the page. */
+  const remember = (event: Event): void => {
+    if (event.type === 'served' || event.type === 'hook.said') return
+    const { level, message } = describe(event)
+    if (level !== 'debug') events.unshift({ time: iso(clock.now()), level, message })
+    events.splice(mostEvents)
+  }
 
   /** An identity may have a problem for each of its streams. */
   const trouble = (subject: string, failure: Failure, stream = '') => {
@@ -151,6 +163,7 @@ export function createHealth(clock: Clock) {
       problems: [...new Map([...problems.values()].map((one) => [`${one.subject} ${one.failure.message}`, one])).values()].map(
         ({ subject, failure: { code, message, remedy }, since }) => ({ subject, code, message, remedy, since: iso(since), runbook: `docs/errors.md#${code}` }),
       ),
+      events: [...events],
     }
   }
 
@@ -158,6 +171,7 @@ export function createHealth(clock: Clock) {
     listener(event: Event): void {
       const fold = folds[event.type] as ((event: Event) => void) | undefined
       fold?.(event)
+      remember(event)
       // Kept when it happens and not when somebody asks: credentials that came and went count as having been there.
       started ||=
         wantsSomething() &&

@@ -35,6 +35,7 @@ const well: StatusReport = {
   outputs: [],
   listeners: {},
   problems: [],
+  events: [],
 }
 const renewed: StatusReport = {
   ...well,

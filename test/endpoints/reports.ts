@@ -13,4 +13,5 @@ export const emptyReport: StatusReport = {
   outputs: [],
   listeners: {},
   problems: [],
+  events: [],
 }

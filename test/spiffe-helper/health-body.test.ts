@@ -19,6 +19,7 @@ const report = (outputs: readonly OutputReport[], more: Partial<StatusReport> = 
   outputs,
   listeners: {},
   problems: [],
+  events: [],
   ...more,
 })
 const x509 = (status: Status): OutputReport => ({ name: 'helper.conf x509', kind: 'x509', status, notAfter: '2029-12-31T00:00:00Z' })
