@@ -44,7 +44,7 @@ const mayImport: Readonly<Record<string, { readonly rooms: readonly string[]; re
     why: 'it assembles everything but the front doors',
   },
   cli: {
-    rooms: ['core', 'config', 'cli', 'spiffe/socket-address.ts'],
+    rooms: ['core', 'config', 'cli', 'spiffe/socket-address.ts', 'aws/provider-chain.ts'],
     dynamic: ['daemon', 'spiffe-helper'],
     why: 'a command that needs parts asks daemon/ for them, when it is called',
   },

@@ -15,6 +15,7 @@ export const commands: Readonly<Record<string, { readonly summary: string; reado
   status: { summary: "the running daemon's identities, profiles and problems", load: async () => (await import('./operator.ts')).status },
   wait: { summary: 'wait until the running daemon has credentials', load: async () => (await import('./operator.ts')).wait },
   healthcheck: { summary: 'exit 0 when the running daemon is ready (ECS, Docker)', load: async () => (await import('./operator.ts')).healthcheck },
+  doctor: { summary: 'what is wrong, from the agent to an SDK, and what to do', load: async () => (await import('./doctor.ts')).doctor },
   refresh: { summary: 'have the running daemon renew credentials now', load: async () => (await import('./operator.ts')).refresh },
   reload: { summary: 'have the running daemon load its configuration again', load: async () => (await import('./operator.ts')).reload },
   'rotate-token': { summary: 'give a consumer another token', load: async () => (await import('./operator.ts')).rotateToken },

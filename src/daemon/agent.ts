@@ -53,6 +53,12 @@ export function inspect(identity: IdentityConfig, clock: Clock) {
 
   return {
     x509Context: () => first(api.x509Contexts, parseX509Context),
+    /** The one that is ours. */
+    x509Svid: () =>
+      first(
+        api.x509Contexts,
+        (message) => choice.pick(parseX509Context(message).svids.map((svid) => ({ spiffe_id: svid.spiffeId, hint: svid.hint, svid }))).svid,
+      ),
     x509Bundles: () => first(api.x509Bundles, (bundles) => parseX509Bundles(Object.entries(bundles))),
     jwtBundles: () => first(api.jwtBundles, parseJwtBundles),
     jwtSvid: (audience: readonly string[]) => bounded(async (signal) => parseJwtSvid(choice.pick(await api.jwtSvids(audience, choice.spiffeId, signal)))),

@@ -122,8 +122,21 @@ export async function startDaemon(options: DaemonOptions) {
       return { file: join(config.runtimeDir, tokenName(consumer)), overlapSeconds: overlapMs / 1_000 }
     })
 
+  const skew = new Map<string, number>()
+  events.subscribe((event) => event.type === 'exchange.clock_skew' && skew.set(event.profile, event.seconds))
+  const doctor = async () =>
+    (await import('./doctor.ts')).examineAll({ config, clock, running: { refresh: () => refresh(undefined), status: health.status, skew } })
+
   const further = options.listeners?.(health.status) ?? []
-  const listeners = createListeners({ ...world, ...health, parts, metrics: metrics.render, commands: { refresh, reload, rotateToken }, control, further })
+  const listeners = createListeners({
+    ...world,
+    ...health,
+    parts,
+    metrics: metrics.render,
+    commands: { refresh, reload, rotateToken, doctor },
+    control,
+    further,
+  })
   announce()
   try {
     if (control) await prepareRuntimeDir(config.runtimeDir)

@@ -10,6 +10,8 @@ export interface Commands {
   readonly refresh: (profile: string | undefined) => Promise<readonly { profile: string; ok: boolean; failure?: Failure | undefined }[]>
   /** Loads the configuration again. Throws config_invalid, and then nothing has changed. */
   readonly reload: () => Promise<{ changed: readonly string[] }>
+  /** Tries every step from the agent to the files; what is wrong is a result. */
+  readonly doctor: () => Promise<readonly object[]>
   /** Gives a consumer another token; the old one opens for a while more. undefined: there is no such consumer. Throws runtime_dir. */
   readonly rotateToken: (consumer: string) => Promise<{ file: string; overlapSeconds: number } | undefined>
 }
@@ -18,10 +20,11 @@ const told = (failure: Failure | undefined) => (failure === undefined ? {} : { c
 
 const wrong = (status: number, message: string, remedy = ''): Answer => json(status, { code: 'usage', message, remedy })
 
-/** GET /status; POST /refresh[/PROFILE], /reload, /rotate-token/CONSUMER. */
+/** GET /status; POST /refresh[/PROFILE], /reload, /rotate-token/CONSUMER, /doctor. */
 export function createControlHandler(status: () => StatusReport, commands: Commands): Handler {
   async function command(action: string | undefined, argument: string | undefined): Promise<Answer> {
     if (action === 'reload') return json(200, await commands.reload())
+    if (action === 'doctor') return json(200, await commands.doctor())
     if (action === 'rotate-token' && argument !== undefined) {
       const done = await commands.rotateToken(argument)
       return done === undefined ? wrong(404, `there is no consumer ${argument}`, 'svidecar check lists the consumers.') : json(200, done)

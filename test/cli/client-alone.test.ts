@@ -60,7 +60,7 @@ test('a daemon that is only starting is waited for, and said not to be there yet
     assert.match(failure.message, /the daemon answered 503$/)
   }
   const waited = call(['wait', '--timeout', '10s', '--runtime-dir', directory])
-  const commands = { refresh: async () => [], reload: async () => ({ changed: [] }), rotateToken: async () => undefined }
+  const commands = { refresh: async () => [], reload: async () => ({ changed: [] }), rotateToken: async () => undefined, doctor: async () => [] }
   await starting.change(
     createControlHandler(() => ({ ...emptyReport, ready: true }), commands),
     at,
@@ -94,7 +94,7 @@ test('what is told of a profile that is waited for is about that profile, whatev
     exchanges: { succeeded: 0, failed: 1 },
   })
   const report: StatusReport = { ...emptyReport, profiles: [profile('legacy'), profile('app')], problems: [problem('profile legacy'), problem('profile app')] }
-  const commands = { refresh: async () => [], reload: async () => ({ changed: [] }), rotateToken: async () => undefined }
+  const commands = { refresh: async () => [], reload: async () => ({ changed: [] }), rotateToken: async () => undefined, doctor: async () => [] }
   const control = await listen(
     'control',
     { kind: 'unix', path: join(directory, 'control.sock'), mode: 0o600 },

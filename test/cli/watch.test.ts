@@ -11,7 +11,7 @@ test('a daemon that is away is told and waited for, and Ctrl-C ends it with stat
   const directory = await folder(t)
   const watching = start(t, ['status', '--watch', '--json', '--runtime-dir', directory])
   await eventually('the daemon is missed', () => watching.out.includes('no daemon answers'))
-  const commands = { refresh: async () => [], reload: async () => ({ changed: [] }), rotateToken: async () => undefined }
+  const commands = { refresh: async () => [], reload: async () => ({ changed: [] }), rotateToken: async () => undefined, doctor: async () => [] }
   const at = { kind: 'unix', path: `${directory}/control.sock`, mode: 0o600 } as const
   const control = await listen(
     'control',

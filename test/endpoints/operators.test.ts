@@ -70,6 +70,10 @@ function control(over: Partial<Commands> = {}) {
       calls.push('reload')
       return { changed: ['app'] }
     },
+    doctor: async () => {
+      calls.push('doctor')
+      return [{ what: 'identity default', result: 'ok', message: '', remedy: '' }]
+    },
     rotateToken: async (consumer) => {
       calls.push(`rotate ${consumer}`)
       return consumer === 'nope' ? undefined : { file: `/run/svidecar/${consumer}.token`, overlapSeconds: 300 }
@@ -88,7 +92,8 @@ test('the control socket gives the status, refreshes one or all, reloads, and gi
   assert.deepEqual(jsonOf(await ask('POST', '/refresh/reports')), { profiles: [{ profile: 'reports', ok: true }] })
   assert.deepEqual(jsonOf(await ask('POST', '/reload')), { changed: ['app'] })
   assert.deepEqual(jsonOf(await ask('POST', '/rotate-token/app')), { file: '/run/svidecar/app.token', overlapSeconds: 300 })
-  assert.deepEqual(calls, ['refresh undefined', 'refresh reports', 'reload', 'rotate app'])
+  assert.deepEqual(jsonOf(await ask('POST', '/doctor')), [{ what: 'identity default', result: 'ok', message: '', remedy: '' }])
+  assert.deepEqual(calls, ['refresh undefined', 'refresh reports', 'reload', 'rotate app', 'doctor'])
 })
 
 test('nothing but POST commands anything, and neither a page, a proxy nor a body gets that far', async () => {
