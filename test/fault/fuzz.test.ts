@@ -129,7 +129,7 @@ test(`twice ${inputs} requests with mistakes end, give nothing away, and leave n
       const counts = await fuzz(subject, name, Math.ceil(inputs / names.length), random)
       t.diagnostic(
         `${name}: ${Object.entries(counts)
-          .sort()
+          .toSorted(([a], [b]) => Number(a) - Number(b))
           .map(([status, n]) => `${status} × ${n}`)
           .join(', ')}`,
       )
