@@ -41,8 +41,9 @@ export async function letPass(directory: string): Promise<void> {
  */
 export async function writeBeside(path: string, data: string | Buffer, { mode, uid, gid }: FileOptions): Promise<string> {
   const temporary = temporaryName(path, ownMark + randomBytes(3).toString('hex'))
+  // What has this name already is not ours to remove.
+  await using file = await open(temporary, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW, 0o600)
   try {
-    await using file = await open(temporary, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW, 0o600)
     await file.writeFile(data)
     const now = await file.stat()
     if ((uid ?? now.uid) !== now.uid || (gid ?? now.gid) !== now.gid) await file.chown(uid ?? now.uid, gid ?? now.gid)

@@ -76,7 +76,8 @@ export function createGenerations(directory: string, owner: Ownership, clock: Cl
       const found = published.map((name) => stat(join(directory, name)).then(Boolean, (error) => systemCode(error) !== 'ENOENT'))
       return (await Promise.all(found)).every(Boolean)
     },
-    earlier: async () => ((await current().catch(() => undefined)) === undefined ? undefined : {}),
+    // Others keep their files in the same way: Kubernetes is one of them.
+    earlier: async () => (generationName.test((await current().catch(() => undefined)) ?? '') ? {} : undefined),
     async sweep() {
       const newest = await current()
       const now = clock.boot()

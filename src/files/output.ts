@@ -80,8 +80,9 @@ export function createOutput<S>(options: OutputOptions<S>) {
       const removed = await place.remove()
       written = ''
       endsAt = undefined
+      // Somebody else may have removed what could not be: then nothing is wrong any more.
+      if (removed || removals > 0) emit({ type: 'output.removed', output, kind, why })
       removals = 0
-      if (removed) emit({ type: 'output.removed', output, kind, why })
       return longestWaitMs
     } catch (error) {
       const delay = steady(again, removals++, random)

@@ -1,9 +1,10 @@
 // Puts files where they belong so that no reader ever meets an empty one or half of one.
 import { constants, type Stats } from 'node:fs'
-import { access, lstat, open, readFile, readlink, realpath, rename, rm, stat, unlink } from 'node:fs/promises'
+import { access, lstat, open, readlink, realpath, rename, rm, stat, unlink } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
 import { type Ownership, removeLeftovers, writeBeside } from '../core/atomic-file.ts'
 import { type Failure, failure, isFailure, systemCode, systemReason } from '../core/errors.ts'
+import { readShortFile } from '../core/short-file.ts'
 import { expiryOf } from '../spiffe/jwt-svid.ts'
 
 export interface NewFile {
@@ -43,6 +44,7 @@ interface Prepared {
 }
 
 const mostLinks = 40
+const longestToken = 65_536
 
 /**
  * In a directory such as /tmp a stranger may have put a link or a file in our way. The kernel keeps plain writers from using it
@@ -177,9 +179,12 @@ export function plainFiles(owner: Ownership, token?: string): Place {
       written = await replaceFiles(files, owner)
     },
     async earlier() {
-      const expiresAt = token === undefined ? undefined : expiryOf(await readFile(token, 'latin1').catch(() => ''))
-      if (token !== undefined && expiresAt !== undefined) written = [token]
-      return expiresAt === undefined ? undefined : { expiresAt }
+      const path = token === undefined ? undefined : await follow(token).catch(() => undefined)
+      if (path === undefined) return undefined
+      const expiresAt = expiryOf(await readShortFile(path, longestToken).catch(() => ''))
+      if (expiresAt === undefined) return undefined
+      written = [path]
+      return { expiresAt }
     },
     isThere: async () => (await Promise.all(written.map(exists))).every(Boolean),
     async remove() {

@@ -66,15 +66,20 @@ export const runCommand =
         rest = last.slice(0, longestLine)
         for (const line of complete.reverse()) say(line)
       })
-      stream?.on('end', () => say(rest))
+      const finish = () => {
+        say(rest)
+        rest = ''
+      }
+      stream?.on('end', finish)
+      return finish
     }
-    listen(child.stdout)
-    listen(child.stderr)
+    const finish = [listen(child.stdout), listen(child.stderr)]
     const first = await within(timeoutMs, () => end, clock, signal).catch(() => undefined)
     // Its last words may still be on the way; a process that it left behind may hold them up.
     if (first !== undefined && first.error === undefined) await within(lastWordsMs, () => silent, clock, signal).catch(() => {})
     if (first === undefined) await endGroup(child, end, clock)
     // What it has left behind may hold them for ever.
+    for (const last of finish) last()
     child.stdout?.destroy()
     child.stderr?.destroy()
     if (first === undefined) throw failure('hook_failed', `${file} has not ended within ${timeoutMs / 1000} s and was stopped`)

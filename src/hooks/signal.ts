@@ -1,8 +1,7 @@
 // Sends a signal to the process whose number is in a file.
-import { constants } from 'node:fs'
-import { open } from 'node:fs/promises'
 import type { Clock } from '../core/clock.ts'
 import { failure, isFailure, systemReason } from '../core/errors.ts'
+import { readShortFile } from '../core/short-file.ts'
 import { signalNumber } from '../core/signals.ts'
 import type { Action } from './hook.ts'
 
@@ -33,17 +32,6 @@ export function parsePid(text: string, path: string): number {
 }
 
 const longest = 4_096
-
-/** The text of a plain file. Its directory may be the application's own: a pipe is not waited for, and nothing endless is read. */
-async function readShort(path: string): Promise<string> {
-  await using file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK)
-  const facts = await file.stat()
-  if (facts.isDirectory()) throw Object.assign(new Error('is a directory'), { code: 'EISDIR' })
-  if (!facts.isFile() || facts.size > longest) throw new Error('it is no short plain file')
-  const { buffer, bytesRead } = await file.read(Buffer.alloc(longest), 0, longest, 0)
-  return buffer.toString('utf8', 0, bytesRead)
-}
-
 const tries = 10
 const firstDelayMs = 100
 
@@ -56,7 +44,7 @@ export const signalPidFile =
   async (stop) => {
     for (let attempt = 0; ; attempt++) {
       try {
-        const text = await readShort(path).catch((error) => {
+        const text = await readShortFile(path, longest).catch((error) => {
           throw failure('hook_failed', `failed to read pid file ${JSON.stringify(path)}: open ${path}: ${systemReason(error)}`, { cause: error })
         })
         return sendSignal(parsePid(text, path), signal)
