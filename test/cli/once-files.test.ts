@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
+import { lives } from '../hooks/support.ts'
 import { eventually } from '../support/eventually.ts'
 import { folder, identityAt, profileIn, run, start, worldIn, writeConfig } from './support.ts'
 
@@ -127,7 +128,7 @@ test('a hook that does not end is ended with the timeout, and its whole group wi
   assert.equal(code, 1, 'the hook was not told')
   const pid = Number(readFileSync(join(directory, 'pid'), 'utf8'))
   assert.ok(pid > 1)
-  await eventually('it is gone', () => !existsSync(`/proc/${pid}`) || /^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, 'utf8')))
+  await eventually('it is gone', () => !lives(pid))
 })
 
 test('SIGTERM ends it at once, says so, and is no success', async (t) => {
@@ -138,6 +139,22 @@ test('SIGTERM ends it at once, says so, and is no success', async (t) => {
   const { code, err } = await program.ended
   assert.equal(code, 1)
   assert.match(err, /svidecar: stopped by SIGTERM\n/)
+})
+
+test('a second SIGTERM while it stops does not leave the process of a hook behind', async (t) => {
+  // It goes on after the SIGTERM that it gets by the first one.
+  const script = (at: string) => `trap ': > ${at}/asked' TERM; echo $$ > ${at}/pid; until [ -e ${at}/go ]; do sleep 0.01; done`
+  const { directory, starts } = await setUp(t, (at) => ({ files: [jwks(`${at}/jwks`)], hooks: [hook('jwt_bundle', script(at))] }))
+  const program = starts()
+  const pid = await eventually('its number', () => Number(readFileSync(join(directory, 'pid'), 'utf8')))
+  program.child.kill('SIGTERM')
+  await eventually('the hook is asked to end', () => existsSync(join(directory, 'asked')))
+  for (const signal of ['SIGTERM', 'SIGINT', 'SIGTERM'] as const) program.child.kill(signal)
+  writeFileSync(join(directory, 'go'), '')
+  const { code, signal, err } = await program.ended
+  assert.deepEqual([code, signal], [1, null])
+  assert.match(err, /svidecar: stopped by SIGTERM\n/)
+  assert.equal(lives(pid), false)
 })
 
 test('remove_at_stop does not remove what was just written', async (t) => {

@@ -92,3 +92,19 @@ test('a reload that fails leaves every consumer its token and its rights', async
   assert.equal(await statusNow(), 503, 'nothing has changed')
   assert.equal(statSync(join(directory, 'run/app.token')).mode & 0o777, 0o440, 'nor have the rights')
 })
+
+test('many SIGHUPs close together do not end it, and it still obeys afterwards', async (t) => {
+  const directory = await folder(t)
+  const daemon = await startDaemon(t, ['--config', await writeConfig(directory, config(directory))])
+  for (let round = 0; round < 20; round++) {
+    // A row of them, so that one comes at every moment of its turn.
+    for (const end = performance.now() + 1; performance.now() < end; ) daemon.child.kill('SIGHUP')
+    await new Promise((resolve) => setTimeout(resolve, 5))
+    assert.deepEqual([daemon.child.exitCode, daemon.child.signalCode], [null, null], `after ${round} rounds`)
+  }
+  await writeConfig(directory, config(directory, two))
+  daemon.child.kill('SIGHUP')
+  await daemon.logged({ event: 'listener.opened', listener: 'consumer web' })
+  daemon.child.kill('SIGTERM')
+  assert.equal((await daemon.ended).code, 0)
+})

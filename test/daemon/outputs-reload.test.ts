@@ -261,3 +261,44 @@ test('what is new while a reload waits for a child is told to the hooks of the n
     await eventually('told', () => readFileSync(told, 'utf8') !== '', 1_000)
   })
 })
+
+test('a reload once it stops is refused, and starts nothing that nobody would end', (t) => {
+  const directory = folder(t)
+  const pidsOf = (stage: Stage) => started(stage).filter((pid) => existsSync(`/proc/${pid}`))
+  t.after(() => {
+    for (const pid of left) process.kill(pid, 'SIGKILL')
+  })
+  let left: number[] = []
+  const holding = `trap 'while [ ! -e ${directory}/go ]; do sleep 0.01; done; exit 0' TERM; : > ${directory}/up; while :; do sleep 0.01; done`
+  return onStage({ yaml: () => config([x509(`${directory}/a`)], [child(holding)]) }, async (stage) => {
+    await eventually('it is up', () => existsSync(join(directory, 'up')))
+    stage.yaml = config([x509(`${directory}/a`), x509(`${directory}/new`)], [child(), child('exec sleep 1001')])
+    const stopping = stage.daemon.stop('now')
+    // Before it waits for the child, and while it does.
+    for (const when of ['at once', 'a moment later']) {
+      await assert.rejects(stage.daemon.reload(), { code: 'not_ready', message: 'svidecar is stopping' }, when)
+      await new Promise((resolve) => setTimeout(resolve, 50))
+    }
+    writeFileSync(join(directory, 'go'), '')
+    await stopping
+    left = pidsOf(stage)
+    assert.deepEqual([left, started(stage).length, existsSync(join(directory, 'new'))], [[], 1, false])
+    await assert.rejects(stage.daemon.reload(), { code: 'not_ready' }, 'nor afterwards')
+    assert.equal(of(stage, 'config.reload_failed').length, 0, 'nothing is wrong with the configuration')
+  })
+})
+
+test('a reload that has begun before is waited for, and what it started is ended, too', (t) => {
+  const directory = folder(t)
+  return onStage({ yaml: () => config([x509(`${directory}/a`)]) }, async (stage) => {
+    await ready(stage)
+    stage.yaml = config([x509(`${directory}/a`)], [child()])
+    const reloading = stage.daemon.reload()
+    await stage.daemon.stop('now')
+    await reloading
+    assert.deepEqual(
+      started(stage).filter((pid) => existsSync(`/proc/${pid}`)),
+      [],
+    )
+  })
+})

@@ -79,6 +79,16 @@ test('a problem has subject, reason and remedy, and goes with a success or with 
   )
 })
 
+test('a removal that failed is a problem until it succeeds, and then the output is missing, not failed', () => {
+  const { clock, tell, written, status } = setUp()
+  tell(loaded('jwt /t'), written(1_000))
+  clock.suspend(1_000)
+  tell(failed())
+  assert.deepEqual([status().problems.length, status().outputs[0]?.status], [1, 'expired'])
+  tell(removed)
+  assert.deepEqual([status().problems, status().outputs[0]?.status], [[], 'missing'])
+})
+
 test('a hook that failed is a problem until it is done, and does not touch readiness', () => {
   const { tell, written, status, health } = setUp()
   tell(loaded('jwt /t'), written(), { type: 'hook.failed', hook: '1 (true)', failure: broken })

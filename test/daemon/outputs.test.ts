@@ -199,3 +199,26 @@ test('a section of the shared credentials file follows its profile, and is there
     assert.ok(!stage.log.join('').includes(/aws_secret_access_key = (.+)/.exec(readFileSync(path, 'utf8'))?.[1] ?? 'none'))
   })
 })
+
+test('what an earlier run left is known while the agent is away: an expired token goes, and with remove_at_stop all of it does', async (t) => {
+  const directory = folder(t)
+  const encode = (json: unknown) => Buffer.from(JSON.stringify(json)).toString('base64url')
+  const token = (expires: number) => `${encode({ alg: 'ES256' })}.${encode({ sub: 'spiffe://dev.local/web', exp: expires })}.c2ln`
+  await onStage({ yaml: () => three(directory) }, async (stage) => void (await ready(stage)))
+  assert.ok(existsSync(join(directory, 'svid/tls.key')))
+  for (const [name, text] of [
+    ['token', token(1)],
+    ['good', token(4_000_000_000)],
+    ['opaque', 'of another program'],
+  ] as const)
+    writeFileSync(join(directory, name), text)
+  const more = ['good', 'opaque'].map((name) => `  - jwt: { audience: [${name}], path: "${directory}/${name}", remove_at_stop: true }\n`).join('')
+  const away = (socket: string) => `identities: { default: { workload_api: "${socket}.late" } }\n${three(directory, ', remove_at_stop: true')}${more}`
+  await onStage({ yaml: ({ socket }) => away(socket) }, async (stage) => {
+    await eventually('the expired one is gone', () => of(stage, 'output.removed').some(({ output }) => output === names(directory)[1]))
+    assert.deepEqual(readdirSync(directory).sort(), ['good', 'jwks', 'opaque', 'svid'])
+    assert.equal(readdirSync(join(directory, 'svid')).filter((name) => !name.startsWith('.')).length, 3)
+  })
+  // A JWT bundle does not tell whose it is.
+  assert.deepEqual([readdirSync(directory).sort(), readdirSync(join(directory, 'svid'))], [['jwks', 'opaque', 'svid'], []])
+})

@@ -10,6 +10,7 @@ import {
   readFileSync,
   readlinkSync,
   realpathSync,
+  renameSync,
   rmSync,
   statSync,
   symlinkSync,
@@ -17,6 +18,7 @@ import {
 } from 'node:fs'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
+import { setImmediate } from 'node:timers/promises'
 import { createGenerations } from '../../src/files/generations.ts'
 import { createFakeClock } from '../support/fake-clock.ts'
 import { file, folder, needsRoot, temporaries, writeFailure } from './support.ts'
@@ -63,6 +65,36 @@ test('modes are exact under any umask, also those of every directory that is mad
     assert.deepEqual([modeOf(join(directory, 'crt')), modeOf(join(directory, 'key'))], ['644', '440'])
     for (const made of [directory, join(directory, current()), join(directory, '..'), join(directory, '../..')])
       assert.equal(modeOf(made), '755', `${made} under ${umask.toString(8)}`)
+  }
+})
+
+test('the mode of a generation is not set through a link that a neighbour has put in its place', async (t) => {
+  const { directory, place } = setUp(t)
+  mkdirSync(directory)
+  const victim = `${directory}.victim`
+  for (let round = 0; round < 3; round++) {
+    writeFileSync(victim, 'root only', { mode: 0o600 })
+    let pending = true
+    const writing = place.write([file('crt', 'C')]).then(
+      () => {},
+      () => {},
+    )
+    void writing.then(() => (pending = false))
+    for (let caught = false; pending && !caught; ) {
+      // While this thread looks, the directory may be made, but nothing comes after it.
+      for (const end = performance.now() + 20; performance.now() < end && !caught; ) {
+        const found = readdirSync(directory, { withFileTypes: true }).find((one) => one.isDirectory() && one.name.startsWith('..2'))
+        caught = found !== undefined
+        if (found === undefined) continue
+        renameSync(join(directory, found.name), `${directory}.${round}`)
+        symlinkSync(victim, join(directory, found.name))
+      }
+      await setImmediate()
+    }
+    await writing
+    assert.deepEqual([modeOf(victim), read(victim)], ['600', 'root only'])
+    rmSync(directory, { recursive: true, force: true })
+    mkdirSync(directory)
   }
 })
 
@@ -139,6 +171,49 @@ test('what a process that was killed left is removed: a generation without all i
   await clock.advance(120_000)
   await place.sweep?.()
   assert.deepEqual(readdirSync(directory).sort(), [current(), '..data', 'crt', 'key'].sort())
+})
+
+test('a generation that was not in use at one look, and is again, is not removed two minutes later', async (t) => {
+  const { directory, clock, place, write, generations, current } = setUp(t)
+  await write('crt', 'key')
+  const [link, aside] = [join(directory, '..data'), join(directory, 'aside')]
+  const live = current()
+  const blink = async () => {
+    renameSync(link, aside)
+    assert.equal(await place.sweep?.(), 120_000, 'it may be an old one')
+    renameSync(aside, link)
+  }
+  await blink()
+  for (let minute = 0; minute < 5; minute++) {
+    await clock.advance(60_000)
+    await place.sweep?.()
+  }
+  assert.deepEqual([generations(), read(directory, 'crt'), read(directory, 'key')], [[live], 'crt', 'key'])
+  await blink()
+  await clock.advance(60_000)
+  await place.sweep?.()
+  await write('crt', 'key')
+  assert.equal(await place.sweep?.(), 120_000, 'its two minutes begin when it is replaced')
+  await clock.advance(119_999)
+  await place.sweep?.()
+  assert.equal(generations().length, 2)
+  await clock.advance(1)
+  assert.equal(await place.sweep?.(), undefined)
+  assert.deepEqual(generations(), [current()])
+})
+
+test('while nobody can tell which generation is in use, none is removed', async (t) => {
+  const { directory, clock, place, write, generations, current } = setUp(t)
+  await write('crt')
+  const [link, aside] = [join(directory, '..data'), join(directory, 'aside')]
+  const live = current()
+  renameSync(link, aside)
+  writeFileSync(link, 'no link')
+  for (let minute = 0; minute < 5; minute++) {
+    await assert.rejects(async () => place.sweep?.(), { code: 'EINVAL' })
+    await clock.advance(60_000)
+  }
+  assert.deepEqual(generations(), [live])
 })
 
 test('what others have put into the directory is left alone, however much it looks like ours', async (t) => {

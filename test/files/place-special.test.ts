@@ -9,6 +9,7 @@ import {
   linkSync,
   mkdirSync,
   openSync,
+  readdirSync,
   readFileSync,
   readSync,
   statSync,
@@ -17,7 +18,7 @@ import {
 } from 'node:fs'
 import { join } from 'node:path'
 import { describe, type TestContext, test } from 'node:test'
-import { replaceFiles } from '../../src/files/place.ts'
+import { plainFiles, replaceFiles } from '../../src/files/place.ts'
 import { eventually } from '../support/eventually.ts'
 import { file, folder, needsMounts, needsRoot, runProgram, soon, temporaries } from './support.ts'
 
@@ -88,6 +89,25 @@ describe('a file with a second name', () => {
   })
 })
 
+describe('a file with a second name, for root', { skip: needsRoot }, () => {
+  test('gets the owner and the group that were asked for, and the other one stays', async (t) => {
+    for (const [owner, uid, gid] of [
+      [{ uid: 1234, gid: 2345 }, 1234, 2345],
+      [{ uid: 1234 }, 1234, 3],
+      [{ gid: 2345 }, 2, 2345],
+      [{}, 2, 3],
+    ] as const) {
+      const path = join(folder(t), 'a')
+      writeFileSync(path, 'old')
+      chownSync(path, 2, 3)
+      linkSync(path, `${path}.b`)
+      await plainFiles(owner).write([file(path, 'new', 0o640)])
+      const found = statSync(`${path}.b`)
+      assert.deepEqual([found.uid, found.gid, found.mode & 0o777, readFileSync(path, 'utf8')], [uid, gid, 0o640, 'new'])
+    }
+  })
+})
+
 describe('pipes and devices', () => {
   test('the reader of a named pipe gets everything, however much it is', async (t) => {
     const directory = folder(t)
@@ -116,6 +136,18 @@ describe('pipes and devices', () => {
     closeSync(openSync(path, constants.O_RDWR | constants.O_NONBLOCK))
     assert.notEqual(ended, 'hanging')
     assert.match(String(ended), /cannot write .*pipe/)
+  })
+
+  test('one that fails after others have changed leaves no temporary file of those that come after it', async (t) => {
+    const directory = folder(t)
+    const [first, pipe, last] = ['a', 'b', 'c'].map((name) => join(directory, name)) as [string, string, string]
+    for (const path of [first, last]) writeFileSync(path, 'old')
+    spawnSync('/bin/sh', ['-c', 'mkfifo "$0"', pipe])
+    const ended = await soon(replaceFiles([file(first, 'new'), file(pipe, 'new'), file(last, 'new')]).then(() => 'written', String))
+    closeSync(openSync(pipe, constants.O_RDWR | constants.O_NONBLOCK))
+    assert.match(String(ended), /cannot write .*\/b: /)
+    assert.deepEqual([readFileSync(first, 'utf8'), readFileSync(last, 'utf8')], ['new', 'old'])
+    assert.deepEqual(readdirSync(directory).sort(), ['a', 'b', 'c'])
   })
 
   test('a device stays a device', { skip: needsRoot }, async (t) => {
@@ -197,7 +229,7 @@ console.log(JSON.stringify([how, ...kept, fs.readFileSync(directory + '/key', 'u
     assert.deepEqual(rest, [true, true, true, 'new'])
   })
 
-  test('in place on a full disk: what could not be written whole is not called written, nor padded with nothing', async (t) => {
+  test('in place on a full disk: what was there is still there, whole, and the new content once there is room', async (t) => {
     const directory = folder(t)
     const code = `const directory = ${JSON.stringify(directory)}
 ${setUp}
@@ -205,12 +237,20 @@ const path = directory + '/a'
 fs.writeFileSync(path, old)
 fs.linkSync(path, directory + '/b')
 fill()
-const how = await attempt(replaceFiles([file(path, Buffer.alloc(16384, 'new\\n'))]))
-const found = fs.readFileSync(path)
-console.log(JSON.stringify([how, found.length > 0, found.includes(0)]))`
-    const [how, ...rest] = (await runProgram(code, { mount: full(directory) })) as unknown[]
-    assert.deepEqual(rest, [true, false], 'not empty, no zeros')
-    assert.match(String(how), /file_write: cannot write .*: no space left on device/)
+// One page is free: it takes a part of the first.
+fs.truncateSync(directory + '/filler', fs.statSync(directory + '/filler').size - 4096)
+const hows = []
+for (const size of [32768, 12289]) hows.push(await attempt(replaceFiles([file(path, Buffer.alloc(size, 'new\\n'))])))
+const kept = [same(path), same(directory + '/b')]
+const shorter = await attempt(replaceFiles([file(path, 'new')]))
+const short = fs.readFileSync(path, 'utf8')
+fs.unlinkSync(directory + '/filler')
+const longer = await attempt(replaceFiles([file(path, Buffer.alloc(16384, 'new\\n'))]))
+const found = fs.readFileSync(directory + '/b')
+console.log(JSON.stringify([hows, kept, shorter, short, longer, found.equals(Buffer.alloc(16384, 'new\\n'))]))`
+    const [hows, ...rest] = (await runProgram(code, { mount: full(directory) })) as [string[], ...unknown[]]
+    assert.deepEqual(rest, [[true, true], 'written', 'new', 'written', true])
+    for (const how of hows) assert.match(how, /file_write: cannot write .*: no space left on device/)
   })
 })
 
@@ -241,6 +281,28 @@ describe('without rights in the directory', { skip: needsRoot }, () => {
     assert.equal(readFileSync(path, 'utf8'), 'old')
     assert.equal(await runProgram(code(', mode: 0o600, keepMode: true'), nobody), 'written')
     assert.deepEqual([readFileSync(path, 'utf8'), statSync(path).uid, temporaries(directory)], ['new', 1234, []])
+  })
+
+  test('a file of another owner with fewer rights than were asked for is written, and keeps them', async (t) => {
+    const directory = open(t)
+    const path = join(directory, 'file')
+    writeFileSync(path, 'old')
+    chownSync(path, 1234, 65_534)
+    chmodSync(path, 0o620)
+    const code = `console.log(JSON.stringify(await attempt(replaceFiles([file(${JSON.stringify(path)}, 'new', 0o660)]))))`
+    assert.equal(await runProgram(code, nobody), 'written')
+    assert.deepEqual([readFileSync(path, 'utf8'), statSync(path).mode & 0o777], ['new', 0o620])
+  })
+
+  test('a file of another owner with one right more than was asked for stays as it was, however little that is', async (t) => {
+    const directory = open(t)
+    const path = join(directory, 'file')
+    writeFileSync(path, 'old')
+    chownSync(path, 1234, 65_534)
+    chmodSync(path, 0o624)
+    const code = `console.log(JSON.stringify(await attempt(replaceFiles([file(${JSON.stringify(path)}, 'new', 0o660)]))))`
+    assert.match(String(await runProgram(code, nobody)), /file_write: cannot write .*: operation not permitted/)
+    assert.deepEqual([readFileSync(path, 'utf8'), statSync(path).mode & 0o777], ['old', 0o624])
   })
 
   test('a file that is missing, or that may not be written, is a failure with a reason', async (t) => {

@@ -1,9 +1,10 @@
 // Commands that hooks run: what they say, how they end, and that nothing of them is left.
 import assert from 'node:assert/strict'
-import { chmodSync, writeFileSync } from 'node:fs'
+import { chmodSync, existsSync, readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, type TestContext, test } from 'node:test'
 import { systemClock } from '../../src/core/clock.ts'
+import { inheritedUmask, keepSocketsPrivate } from '../../src/core/umask.ts'
 import { runCommand } from '../../src/hooks/command.ts'
 import { eventually } from '../support/eventually.ts'
 import { createFakeClock } from '../support/fake-clock.ts'
@@ -101,6 +102,57 @@ describe('how it ends', () => {
       const { code, message } = await failureOf(setUp(t, command).run())
       assert.equal(code, 'hook_failed', message)
     })
+})
+
+describe('beside svidecar', () => {
+  test('it has the umask that svidecar was started with, whatever svidecar has now', async (t) => {
+    const before = process.umask()
+    t.after(() => process.umask(before))
+    keepSocketsPrivate()
+    // Where that is the inherited one, too, nothing would be shown.
+    if (inheritedUmask === 0o077) process.umask(0o027)
+    const ours = process.umask()
+    const { run, lines } = setUp(t, sh('umask'))
+    await run()
+    assert.deepEqual(
+      lines().map((line) => Number.parseInt(line, 8)),
+      [inheritedUmask],
+    )
+    assert.deepEqual([process.umask(), ours === inheritedUmask], [ours, false])
+  })
+
+  const noProc = existsSync('/proc/self/fd') ? false : 'needs /proc'
+  test('the pipes of what it leaves behind are closed', { skip: noProc }, async (t) => {
+    const open = () => readdirSync('/proc/self/fd').length
+    const rounds: number[] = []
+    for (let round = 0; round < 12; round++) {
+      const { clock, run, lines } = setUp(t, sh('sleep 30 & echo $!'))
+      let over = false
+      void run().then(() => (over = true))
+      await eventually('the end', async () => {
+        await clock.advance(300)
+        return over
+      })
+      const pid = Number(lines()[0])
+      t.after(() => process.kill(pid, 'SIGKILL'))
+      assert.ok(lives(pid))
+      rounds.push(open())
+    }
+    // The first ones open what stays open.
+    assert.ok((rounds.at(-1) ?? 0) <= (rounds[1] ?? 0), rounds.join())
+  })
+
+  test('the last line without an end is told, also when what it leaves behind holds the pipe', async (t) => {
+    const { clock, run, lines } = setUp(t, sh('sleep 30 & echo $!; printf last; printf words >&2'))
+    let told: string[] | undefined
+    void run().then(() => (told = lines()))
+    await eventually('the end', async () => {
+      await clock.advance(300)
+      return told
+    })
+    t.after(() => process.kill(Number(told?.find((line) => /^\d+$/.test(line))), 'SIGKILL'))
+    assert.deepEqual(told?.slice(1), ['last', 'words'])
+  })
 })
 
 describe('when it takes too long', () => {

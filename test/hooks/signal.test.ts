@@ -1,11 +1,13 @@
 // Signals by way of a pid file: who gets one, who must not, and for how long a file is waited for.
 import assert from 'node:assert/strict'
-import { spawn } from 'node:child_process'
-import { mkdirSync, writeFileSync } from 'node:fs'
+import { spawn, spawnSync } from 'node:child_process'
+import { closeSync, constants, mkdirSync, openSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { isFailure } from '../../src/core/errors.ts'
+import { start } from '../../src/core/run.ts'
 import { signalNumber } from '../../src/core/signals.ts'
+import { createHook } from '../../src/hooks/hook.ts'
 import { parsePid, sendSignal, signalPidFile } from '../../src/hooks/signal.ts'
 import { eventually } from '../support/eventually.ts'
 import { createFakeClock } from '../support/fake-clock.ts'
@@ -34,7 +36,12 @@ function setUp(t: TestContext, signal = 'SIGHUP') {
       await clock.advance(100 * 2 ** attempt)
     }
   }
-  return { clock, stop, path, run: () => action(stop.signal), tries }
+  return { clock, stop, path, action, run: () => action(stop.signal), tries }
+}
+
+/** Frees the thread that waits for the other end of a pipe, if one does. */
+function release(path: string): void {
+  if (statSync(path).isFIFO()) closeSync(openSync(path, constants.O_RDWR | constants.O_NONBLOCK))
 }
 
 test('the process whose number is in the file gets the signal, which is read each time', async (t) => {
@@ -111,6 +118,50 @@ test('a process that has ended, and a path that is a directory, are failures', a
   work.catch(() => {})
   await tries(9)
   assert.match((await failureOf(work)).message, /directory/)
+})
+
+for (const [what, make] of [
+  ['a pipe that nobody writes to', (path: string) => spawnSync('/bin/sh', ['-c', 'mkfifo "$0"', path])],
+  ['a link to a device without an end', (path: string) => symlinkSync('/dev/zero', path)],
+  ['a file of more than 4 KiB', (path: string) => writeFileSync(path, '4194303'.padEnd(4_097))],
+] as const) {
+  test(`${what} is a failure with a reason, tried like any other`, async (t) => {
+    const { path, run, tries } = setUp(t)
+    make(path)
+    try {
+      const failed = failureOf(run())
+      failed.catch(() => {})
+      await tries(9)
+      const { code, message } = await failed
+      assert.equal(code, 'hook_failed')
+      assert.ok(message.includes(path) && message.includes('no short plain file'), message)
+    } finally {
+      release(path)
+    }
+  })
+
+  test(`${what} holds up nobody who stops`, async (t) => {
+    const { path, action, clock } = setUp(t)
+    make(path)
+    try {
+      const running = start(createHook({ name: '1', on: ['x509'], due: true, action, emit: () => {} }).run)
+      // Whatever it does now, it does in the system.
+      await clock.settle()
+      let stopped = false
+      void running.stop().then(() => (stopped = true))
+      await eventually('it has stopped', () => stopped)
+    } finally {
+      release(path)
+    }
+  })
+}
+
+test('a number with blanks up to 4 KiB is a number', async (t) => {
+  const { pid, heard } = await listener(t)
+  const { path, run } = setUp(t)
+  writeFileSync(path, String(pid).padEnd(4_096))
+  run().catch(() => {})
+  await eventually('the signal', () => heard() === 'H')
 })
 
 test('zero, one and negative numbers are refused at once: they are a group, init or everybody', async (t) => {

@@ -152,6 +152,36 @@ test('of two outputs in one file only the last write would be left, so both are 
   refused(`${x509.replace('"k"', '"s"')}`, 'svid_file_name and svid_key_file_name')
 })
 
+test('a file that svidecar_config writes, too, is refused, under whatever name', async () => {
+  const identity = 'identities: { default: { workload_api: "unix:///a.sock" } }\n'
+  const bases = {
+    set: 'x509: { directory: /d/set, certificate: c.pem, key: k.pem, bundle: b.pem, combined: all.pem }',
+    token: 'jwt: { audience: [a], path: /d/token }',
+    bundle: 'jwt_bundle: { path: /d/bundle }',
+  }
+  const base = await loadText(
+    `${identity}files: [ ${Object.values(bases)
+      .map((one) => `{ ${one} }`)
+      .join(', ')} ]\n`,
+  )
+  const on = (text: string) => assembleHelperConfig(read(text).helper, base, 0).config
+  const set = (certificate: string, key: string, bundle: string) =>
+    `svid_file_name = "${certificate}" svid_key_file_name = "${key}" svid_bundle_file_name = "${bundle}"\n`
+  const token = (name: string) => `jwt_svids = [{ jwt_audience = "a", jwt_svid_file_name = "${name}" }]\n`
+  const rows: readonly (readonly [text: string, key: string, path: string])[] = [
+    [set('/d/token', 'k', 'r'), 'svid_file_name', '/d/token'],
+    [`cert_dir = "/d//set/" ${set('s', './k.pem', 'r')}`, 'svid_key_file_name', '/d/set/k.pem'],
+    [`cert_dir = "/d" ${set('s', 'k', 'x/../bundle')}`, 'svid_bundle_file_name', '/d/bundle'],
+    [token('/d/set/c.pem'), 'jwt_svids\\[0\\]', '/d/set/c.pem'],
+    [token('/d/set/all.pem'), 'jwt_svids\\[0\\]', '/d/set/all.pem'],
+    ['jwt_bundle_file_name = "/d/set/b.pem"', 'jwt_bundle_file_name', '/d/set/b.pem'],
+    ['jwt_bundle_file_name = "/d/token"', 'jwt_bundle_file_name', '/d/token'],
+  ]
+  for (const [text, key, path] of rows)
+    assert.throws(() => on(text), { code: 'config_invalid', message: new RegExp(`^a file of svidecar_config and ${key} are one file, ${path},`) }, text)
+  assert.equal(on(`cert_dir = "/d" ${set('c.pem', 'k.pem', 'b.pem')}${token('tokens')}`).files.length, 5, 'others are not')
+})
+
 const cmd = `${x509}cmd = "c" `
 test('cmd is started, and told of an update if there is a signal', () => {
   const of = (text: string) => assemble(cmd + text).config.hooks.map(({ on, action }) => [on, action])

@@ -4,6 +4,7 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import type { Config } from '../../src/config/config.ts'
 import { migrate } from '../../src/spiffe-helper/migrate.ts'
+import { call, folder, writeConfig } from '../cli/support.ts'
 import { loadText } from '../config/support.ts'
 import { samples } from './samples.ts'
 import { enough, verdict } from './support.ts'
@@ -77,6 +78,24 @@ const comments: readonly (readonly [text: string, comment: RegExp])[] = [
   ['svid_file_name = "/a/x" svid_key_file_name = "/b/y" svid_bundle_file_name = "/c/z"', /# The files lay in different directories; a set lies in one\./],
 ]
 for (const [text, comment] of comments) test(`what differs has a comment: ${comment.source.slice(2, 60)}`, () => assert.match(migrate(text, {}), comment))
+
+const dots = 'svid_file_name = "/s/.a" svid_key_file_name = "/s/..b.key" svid_bundle_file_name = "/s/c.pem"\n'
+const dotted: readonly (readonly [text: string, names: readonly string[]])[] = [
+  [dots, ['a', 'b.key', 'c.pem']],
+  [dots.replace('c.pem', '.a'), ['a', 'b.key', 'a.bundle']],
+  [dots.replace('.a', '...').replace('c.pem', '....'), ['svid', 'b.key', 'svid.bundle']],
+]
+test('names with dots in front, which are generations of svidecar, become others that its check accepts, and a comment says so', async (t) => {
+  const directory = await folder(t)
+  for (const [text, names] of dotted) {
+    const yaml = migrate(text, {})
+    assert.match(yaml, /# Names with a dot in front are generations here, so the dot is gone\./)
+    const { status, err } = await call(['check', '--config', await writeConfig(directory, yaml)])
+    assert.deepEqual([status, err], [0, ''], yaml)
+    assert.deepEqual(namesOf((await loadText(yaml)).files[0]), names)
+  }
+  assert.doesNotMatch(migrate(dots.replace('.a', 'a').replace('..b', 'b.'), {}), /dot in front/)
+})
 
 test('where there is a hint it chooses the identity, and there is no comment about it', async () => {
   const yaml = migrate(`${x509}hint = "h"`, {})
