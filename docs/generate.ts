@@ -20,7 +20,7 @@ const cell = (text: string): string => text.replaceAll('|', '\\|')
 
 function typeOf(schema: Schema): string {
   if (schema.enum !== undefined) return schema.enum.map((one) => `\`${one}\``).join(' or ')
-  if (schema.type === 'array') return `list of ${schema.items?.type === 'object' ? 'objects' : 'texts'}`
+  if (schema.type === 'array') return `list of ${{ object: 'objects', integer: 'numbers' }[schema.items?.type ?? ''] ?? 'texts'}`
   if (schema.type === 'object') return typeof schema.additionalProperties === 'object' ? 'names and objects' : 'object'
   return schema.type === 'boolean' ? 'true or false' : 'text'
 }
