@@ -26,9 +26,9 @@ export function assembleIdentity(config: IdentityConfig, { clock, random, emit }
   const x509 = createX509Source(options)
   const jwt = createJwtSource(options)
   const jwtBundles = createJwtBundleSource(options)
-  const needs = createCell<Needs>({ x509: false, jwtBundles: false })
+  const needs = createCell<Needs>({ x509: false, jwtBundles: false, audiences: [] })
   const whileNeeded =
-    (kind: keyof Needs, stream: Task): Task =>
+    (kind: 'x509' | 'jwtBundles', stream: Task): Task =>
     async (signal) => {
       const until = async (wanted: boolean, either: AbortSignal) => {
         while (needs.current[kind] !== wanted) await needs.next(needs.current, either)
@@ -42,7 +42,11 @@ export function assembleIdentity(config: IdentityConfig, { clock, random, emit }
     }
   const streams = [whileNeeded('x509', x509.run), jwt.run, whileNeeded('jwtBundles', jwtBundles.run)]
   const runAll: Task = (signal) => run(streams, signal)
-  return { api: agent.api, x509: x509.source, jwt: jwt.source, jwtBundles: jwtBundles.source, need: needs.set, run: runAll }
+  const need = (next: Needs): void => {
+    needs.set(next)
+    jwt.source.retain(next.audiences)
+  }
+  return { api: agent.api, x509: x509.source, jwt: jwt.source, jwtBundles: jwtBundles.source, need, run: runAll }
 }
 
 export type ProfilePart = ReturnType<typeof assembleProfile>
@@ -105,7 +109,11 @@ export type Needs = ReturnType<typeof needsOf>
 
 /** Which streams of an identity have a reader: an exchange, a file, or the wish to hear of a withdrawal. */
 export function needsOf(config: Config, identity: string) {
-  const kinds: readonly string[] = ofIdentities(config.files).flatMap((file) => (file.identity === identity ? [file.kind] : []))
+  const files = ofIdentities(config.files).filter((file) => file.identity === identity)
+  const kinds: readonly string[] = files.map(({ kind }) => kind)
+  // A consumer's audiences are those of the default identity.
+  const ofConsumers = identity === 'default' ? config.consumers.flatMap(({ audiences }) => audiences.map((audience) => [audience])) : []
+  const audiences = [...files.flatMap((file) => (file.kind === 'jwt' ? [file.audience] : [])), ...ofConsumers]
   const exchanged = config.profiles.some((profile) => profile.identity === identity && profile.method.kind === 'roles_anywhere')
-  return { x509: config.onIdentityWithdrawn === 'drop' || exchanged || kinds.includes('x509'), jwtBundles: kinds.includes('jwt_bundle') }
+  return { x509: config.onIdentityWithdrawn === 'drop' || exchanged || kinds.includes('x509'), jwtBundles: kinds.includes('jwt_bundle'), audiences }
 }

@@ -30,6 +30,8 @@ export interface JwtSource {
   fetch(audience: readonly string[], signal: AbortSignal): Promise<IdentityToken>
   /** A token that is kept fresh for many readers: renewed at half its life, given up at its end. */
   watch(audience: readonly string[]): Source<IdentityState<IdentityToken>>
+  /** Keeps these fresh from now on, of those that are watched, and no others. */
+  retain(audiences: readonly (readonly string[])[]): void
 }
 
 /** Waits until the identity is ready: not while it is withdrawn, however long its SVID would still live. */

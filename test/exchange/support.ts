@@ -78,6 +78,7 @@ export async function setUp(options: SetUp) {
       })
       return parseJwtSvid({ spiffe_id: id, svid, hint: '' })
     },
+    retain() {},
     watch: () => createCell<IdentityState<IdentityToken>>({ status: 'waiting' }),
   }
   const events: Event[] = []

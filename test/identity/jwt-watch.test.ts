@@ -48,6 +48,25 @@ describe('watching', () => {
     assert.deepEqual(got, audiences)
   })
 
+  test('what nobody wants any more is asked for no more, and the rest goes on as it was', async (t) => {
+    const { source, api, token, clock } = startJwt(t)
+    api.scriptJwt((call) => call.answer(token({ audience: call.audience })))
+    const kept = source.watch(['x', 'y'])
+    source.watch(['z'])
+    await clock.settle()
+    const { current } = kept
+    source.retain([['y', 'x']])
+    await clock.settle()
+    assert.equal(kept.current, current)
+    await clock.advance(3_600_000)
+    const asked = api.jwtCalls.slice(2).map(({ audience }) => audience.join(' '))
+    assert.ok(asked.length > 2 && asked.every((one) => one === 'x y'), asked.join())
+    // Whoever wants it again has it again.
+    const again = source.watch(['z'])
+    await clock.settle()
+    assert.equal(again.current.status, 'ready')
+  })
+
   test('asks for the chosen identity', async (t) => {
     const { source, clock, give, choice, call } = startJwt(t)
     choice.pick([{ spiffe_id: id('web'), hint: '' }])

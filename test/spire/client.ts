@@ -100,7 +100,7 @@ export function startClient(world: World, options: ClientOptions = {}): Client {
     },
     common,
   )
-  part.need({ x509: streams.includes('x509'), jwtBundles: false })
+  part.need({ x509: streams.includes('x509'), jwtBundles: false, audiences: [] })
   const bundleOptions = { ...common, identity: 'conformance', api: part.api, explain: <F>(problem: F) => problem }
   const x509Bundles = createX509BundleSource(bundleOptions)
   const jwtBundles = createJwtBundleSource(bundleOptions)

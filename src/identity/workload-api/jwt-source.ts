@@ -2,7 +2,7 @@
 import { steady } from '../../core/backoff.ts'
 import { failure, toFailure } from '../../core/errors.ts'
 import type { Emit } from '../../core/events.ts'
-import { run, start, type Task } from '../../core/run.ts'
+import { type Running, run, start, type Task } from '../../core/run.ts'
 import { createCell, nextWithin } from '../../core/source.ts'
 import { parseJwtSvid } from '../../spiffe/jwt-svid.ts'
 import type { Choice } from '../choice.ts'
@@ -19,6 +19,8 @@ export function untilRenewal(token: IdentityToken, now: number, random: () => nu
   const life = token.expiresAt - issuedAt
   return Math.max(1_000, issuedAt + life * (0.5 - 0.1 * random()) - now)
 }
+
+const keyOf = (audience: readonly string[]): string => JSON.stringify(audience.toSorted())
 
 /** One audience's token, and what keeps it fresh. */
 type Watched = { readonly source: ReturnType<JwtSource['watch']>; readonly run: Task }
@@ -82,19 +84,31 @@ export function createJwtSource(options: SourceOptions & { readonly choice: Choi
       // For one exchange, which asks AWS at once: AWS's clock decides whether the token has ended, since ours may be the wrong one.
       fetch: (audience, signal) => persist(audience, signal),
       watch(audience) {
-        const key = JSON.stringify(audience.toSorted())
+        const key = keyOf(audience)
         const one = watched.current.get(key) ?? keepFresh(audience)
         if (!watched.current.has(key)) watched.set(new Map(watched.current).set(key, one))
         return one.source
       },
+      retain(audiences) {
+        const keys = new Set(audiences.map(keyOf))
+        watched.set(new Map([...watched.current].filter(([key]) => keys.has(key))))
+      },
     },
     async run(signal) {
-      await using keepers = new AsyncDisposableStack()
-      for (let kept: ReadonlyMap<string, Watched> = new Map(); ; ) {
-        const { current } = watched
-        for (const [key, one] of current) if (!kept.has(key)) keepers.defer(start(one.run).stop)
-        kept = current
-        await watched.next(kept, signal)
+      const keepers = new Map<string, Running>()
+      try {
+        for (;;) {
+          const { current } = watched
+          for (const [key, one] of current) if (!keepers.has(key)) keepers.set(key, start(one.run))
+          for (const [key, keeper] of keepers) {
+            if (current.has(key)) continue
+            keepers.delete(key)
+            await keeper.stop()
+          }
+          await watched.next(current, signal)
+        }
+      } finally {
+        for (const keeper of keepers.values()) await keeper.stop()
       }
     },
   }
