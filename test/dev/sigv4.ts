@@ -12,6 +12,8 @@ export interface SignedCall {
   query?: [string, string]
   /** An extra signed header: as sent, and as it is signed. */
   extra?: [string, string]
+  /** A header that is sent and not signed. */
+  unsigned?: string
 }
 
 const sha256 = (text: string) => createHash('sha256').update(text).digest('hex')
@@ -28,7 +30,7 @@ export function callerIdentity({ url, keys, now, service = 'sts', ...change }: S
     'x-amz-security-token': keys.sessionToken ?? '',
     ...(change.extra ? { 'x-extra': change.extra[1] } : {}),
   }
-  const names = Object.keys(headers)
+  const names = Object.keys(headers).filter((name) => name !== change.unsigned)
   const lines = names.map((name) => `${name}:${headers[name]}\n`).join('')
   const canonical = `POST\n/\n${change.query?.[1] ?? ''}\n${lines}\n${names.join(';')}\n${sha256(body)}`
   const scope = [change.scopeDate ?? date.slice(0, 8), 'eu-west-1', service, 'aws4_request']
