@@ -1,0 +1,109 @@
+// The matrix: each SDK at each surface, all at the same time, through rotations and an outage of the agent and of AWS's issuing.
+// Sessions live half a minute here; for SDKs that do something else at IMDS with so little life left see hours.test.ts.
+import assert from 'node:assert/strict'
+import { after, before, describe, it } from 'node:test'
+import { setTimeout } from 'node:timers/promises'
+import { status } from '@grpc/grpc-js'
+import { eventually } from '../support/eventually.ts'
+import { keepCalling, startProgram } from './cell.ts'
+import { type Sdk, sdks } from './clients.ts'
+import { type House, openHouse } from './house.ts'
+import { openLedger } from './ledger.ts'
+import { type SurfaceName, surfaceNames, surfaces } from './surfaces.ts'
+import { findTools } from './tools.ts'
+
+const sessionSeconds = 30
+const outageMs = 18_000
+
+interface Cell {
+  readonly name: string
+  readonly title: string
+  readonly sdk: Sdk
+  readonly surface: SurfaceName
+}
+
+const cells: readonly Cell[] = Object.entries<Sdk>(sdks).flatMap(([id, sdk]) =>
+  surfaceNames
+    .filter((surface) => sdk.how[surface] !== undefined && !(sdk.hoursAtImds && surface === 'imds'))
+    .map((surface) => ({ name: `${id}-${surface}`, title: `${sdk.title} by ${surfaces[surface].title}`, sdk, surface })),
+)
+
+describe('the matrix', () => {
+  let house: House
+  let ledger: ReturnType<typeof openLedger>
+  const running = new Map<Cell, ReturnType<typeof keepCalling>>()
+  /** By performance.now(): the outage, and the end of the test. */
+  const mark = { out: 0, back: 0 }
+
+  const keysOf = ({ name }: Cell, from: number, to: number) => [
+    ...new Set(ledger.of(name).flatMap(({ at, status, key }) => (key !== undefined && status === 200 && at >= from && at < to ? [key] : []))),
+  ]
+  /** The cells of which that is not so yet. */
+  const without = (good: (cell: Cell) => boolean) => cells.filter((cell) => !good(cell)).map(({ title }) => title)
+  const until = (what: string, seconds: number, good: (cell: Cell) => boolean) =>
+    eventually(what, () => without(good).length === 0, seconds * 1000).catch(() => {}) // the cells' own tests say which
+  const freshTokens = ({ name }: Cell, from: number) =>
+    ledger.of(name).filter(({ at, tokenIssued }) => at >= from && tokenIssued !== undefined && tokenIssued * 1000 >= performance.timeOrigin + from - 1000)
+  const served = (from: number, to = Number.POSITIVE_INFINITY) => ledger.served.filter(({ at }) => at >= from && at < to).map(({ key }) => key)
+  const isBack = (cell: Cell) =>
+    cell.surface === 'file' ? freshTokens(cell, mark.back).length > 0 : keysOf(cell, mark.back, Number.POSITIVE_INFINITY).some((key) => served(mark.back).includes(key))
+
+  before(async () => {
+    const tools = findTools()
+    house = await openHouse({ sessionSeconds, jwtTtlSeconds: 60 })
+    ledger = openLedger(house.world.aws, house.currentKey)
+    for (const cell of cells) {
+      const program = startProgram(cell.sdk, tools, await house.environment(cell.surface, cell.name))
+      // A command for each call, or for each set of credentials, is a process each time.
+      const pauseMs = cell.sdk.eachCall ? 3000 : cell.surface === 'process' || cell.surface === 'curl' ? 1500 : 300
+      running.set(cell, keepCalling(program, pauseMs))
+    }
+    await until('two keys in each cell', sessionSeconds * 2, (cell) => keysOf(cell, 0, Number.POSITIVE_INFINITY).length > 1)
+    const held = ledger.served.length
+    await eventually('new credentials', () => ledger.served.length > held, sessionSeconds * 1000)
+
+    mark.out = performance.now()
+    house.world.agent.setBehaviour({ code: status.UNAVAILABLE, details: 'the agent is away' })
+    house.world.aws.setFault({ status: 503 })
+    await setTimeout(outageMs)
+    house.world.agent.setBehaviour('serve')
+    house.world.aws.setFault(undefined)
+    mark.back = performance.now()
+    await until('new credentials in each cell', sessionSeconds * 2, isBack)
+    await quiet()
+  })
+  const quiet = async () => {
+    await Promise.all([...running.values()].map(({ stop }) => stop()))
+    await ledger?.close()
+  }
+  after(async () => {
+    await quiet()
+    await house?.stop()
+  })
+
+  it('had an outage in which svidecar tried to renew, and failed', () => {
+    const asked = house.world.aws.requests.filter(({ listener, status }) => listener === 'issuing' && status === 503)
+    assert.ok(asked.length > 0)
+    assert.deepEqual(served(mark.out + 500, mark.back), [])
+  })
+
+  for (const cell of cells)
+    it(`${cell.title}: calls before, in and after an outage, with keys that change`, () => {
+      const { calls } = running.get(cell) ?? { calls: [] }
+      const bad = calls.filter(({ arn }) => arn === undefined)
+      assert.deepEqual(bad, [], `${bad.length} of ${calls.length} calls failed`)
+      assert.deepEqual(
+        ledger.of(cell.name).filter(({ status }) => status !== 200),
+        [],
+        'AWS takes every request',
+      )
+      const during = calls.filter(({ from, to }) => from > mark.out && to < mark.back)
+      assert.ok(during.length > 2, `${during.length} calls in the outage`)
+      assert.ok(keysOf(cell, 0, mark.out).length > 1, 'a rotation before the outage')
+      if (cell.surface !== 'file') {
+        const known = served(0, mark.out + 500)
+        for (const key of keysOf(cell, mark.out, mark.back)) assert.ok(known.includes(key), 'the last good credentials in the outage')
+      }
+      assert.ok(isBack(cell), 'what was issued after the outage')
+    })
+})
