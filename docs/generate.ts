@@ -1,9 +1,11 @@
-// Writes the parts of the documentation that come from the code: configuration, errors, metrics.
+// Writes the parts of the documentation that come from the code: configuration, errors, metrics, SDKs.
 // `node docs/generate.ts` writes them; a test compares.
-import { writeFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { jsonSchema } from '../src/config/schema.ts'
 import { failures, yields } from '../src/core/failures.ts'
 import { createMetrics } from '../src/telemetry/metrics.ts'
+import { type Sdk, sdks } from '../test/matrix/clients.ts'
+import { type Surface, surfaceNames, surfaces } from '../test/matrix/surfaces.ts'
 
 interface Schema {
   readonly type?: string
@@ -72,11 +74,60 @@ function metrics(): string {
   return `${note}\n\n# Metrics\n\n\`GET /metrics\` on the metrics listener. Label values come from the configuration or from fixed lists.\n\n| metric | type | labels | meaning |\n|---|---|---|---|\n${table.join('\n')}\n`
 }
 
+/** The version that the tests pin. */
+function pinned({ pin: [file, before] }: Sdk): string {
+  const text = readFileSync(new URL(`../test/matrix/${file}`, import.meta.url), 'utf8')
+  return /^[\d.]+/.exec(text.slice(text.indexOf(before) + before.length))?.[0] ?? ''
+}
+
+function tested(): string {
+  const all: readonly Sdk[] = Object.values(sdks)
+  const rows = all.map(
+    (sdk) => `| ${sdk.title} ${pinned(sdk)} | ${surfaceNames.map((name) => sdk.how[name] ?? '–').join(' | ')} | ${sdk.oldest === '' ? '' : sdk.oldest} |`,
+  )
+  const settings = Object.values<Surface>(surfaces).map(({ title, set }) => `| ${title} | ${set} |`)
+  const notes = all.flatMap(({ title, notes }) => notes.map((text) => `- **${title}.** ${text}`))
+  return `${note}
+
+# SDKs
+
+Each cell is a test: a program with this SDK, which knows nothing but environment variables or an AWS config file, makes calls that AWS verifies,
+through rotations and through an outage of the agent and of AWS's issuing, without a call that fails. What a cell says is when the SDK asks svidecar,
+or for a web identity STS, again; – is not tested. \`.ci/run\` runs them all.
+
+| SDK | ${Object.values<Surface>(surfaces)
+    .map(({ title }) => title)
+    .join(' | ')} | oldest that reads the token file |
+|---|${surfaceNames.map(() => '---|').join('')}---|
+${rows.join('\n')}
+
+The oldest releases that read \`AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE\` are AWS's figures in its guide to EKS Pod Identity, but for JavaScript v3, which was tried. Other
+SDKs by the same guide: Java 2.21.30 and 1.12.746, .NET 3.7.734.0, C++ 1.11.263, PHP 3.287.1, Ruby 3.188.0, Kotlin 1.0.1, Rust 2024-03-13, Go v1 1.47.11. An older one
+can have the token itself in \`AWS_CONTAINER_AUTHORIZATION_TOKEN\`, or use another column.
+
+## What to set
+
+| by | what |
+|---|---|
+${settings.join('\n')}
+
+Leave \`AWS_ACCESS_KEY_ID\` unset, which every SDK prefers to all of this; for IMDS also \`AWS_CONTAINER_CREDENTIALS_*\`. A role session of an hour or more is renewed
+with half an hour left: above what any SDK takes for the end. A long-lived process by a web identity file calls STS itself, and so notices an outage of STS at the end of its session.
+
+## What to beware of
+
+${notes.join('\n')}
+
+What each SDK would do of itself, and that it does not with svidecar, is in \`test/matrix/traps.test.ts\` and \`test/matrix/hours.test.ts\`.
+`
+}
+
 /** The generated pages by path. */
 export const pages = (): Readonly<Record<string, string>> => ({
   'docs/configuration.md': configuration(),
   'docs/errors.md': errors(),
   'docs/metrics.md': metrics(),
+  'docs/sdks.md': tested(),
 })
 
 if (import.meta.main) for (const [path, text] of Object.entries(pages())) writeFileSync(path, text)

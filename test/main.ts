@@ -11,7 +11,7 @@ if (major < 24) {
 }
 
 // These need Go, Python or Debian packages, and are run by .ci/run.
-const elsewhere = /^test\/(spire\/real|sdk\/python|platform|fault|drop-in)/
+const elsewhere = /^test\/(spire\/real|sdk\/python|matrix|platform|fault|drop-in)/
 // Pure functions and fake clocks: one process for all of them is many times faster than one each.
 const together =
   /^test\/(architecture|aws|config|core\/(core|signals)|credentials|dev\/a|dev\/w|docs|endpoints\/(?!server)|exchange|identity|spiffe\/|spiffe-helper\/(?!process|hcl1-p)|telemetry)/

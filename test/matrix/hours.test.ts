@@ -71,8 +71,8 @@ describe('hours at IMDS', { concurrency: 1 }, () => {
   }
   /** The key with which the last call of a program was signed. */
   const keyOf = (id: string) => {
-    const { headers } = house.world.aws.requests.findLast(({ url, listener }) => listener === 'checking' && url.startsWith(`/${id}`)) ?? { headers: {} }
-    return /Credential=([^/]+)/.exec(headers['authorization'] ?? '')?.[1]
+    const last = house.world.aws.requests.findLast(({ url, listener }) => listener === 'checking' && url.startsWith(`/${id}`))
+    return /Credential=([^/]+)/.exec(last?.headers['authorization'] ?? '')?.[1]
   }
   const sign = async (id: string, program: Program) => {
     const { arn, ...problem } = await program.call('identity')

@@ -46,7 +46,9 @@ describe('the matrix', () => {
     ledger.of(name).filter(({ at, tokenIssued }) => at >= from && tokenIssued !== undefined && tokenIssued * 1000 >= performance.timeOrigin + from - 1000)
   const served = (from: number, to = Number.POSITIVE_INFINITY) => ledger.served.filter(({ at }) => at >= from && at < to).map(({ key }) => key)
   const isBack = (cell: Cell) =>
-    cell.surface === 'file' ? freshTokens(cell, mark.back).length > 0 : keysOf(cell, mark.back, Number.POSITIVE_INFINITY).some((key) => served(mark.back).includes(key))
+    cell.surface === 'file'
+      ? freshTokens(cell, mark.back).length > 0
+      : keysOf(cell, mark.back, Number.POSITIVE_INFINITY).some((key) => served(mark.back).includes(key))
 
   before(async () => {
     const tools = findTools()

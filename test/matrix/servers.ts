@@ -7,7 +7,7 @@ import { pipeline } from 'node:stream'
 export interface Stand {
   readonly url: string
   /** The heads of the requests, as they came. */
-  readonly heads: readonly string[]
+  readonly heads: string[]
   readonly stop: () => Promise<void>
 }
 
@@ -32,8 +32,8 @@ export const imdsOf =
   (request: IncomingMessage, response: ServerResponse): void => {
     const { method, url = '' } = request
     if (method === 'PUT') response.setHeader('x-aws-ec2-metadata-token-ttl-seconds', '21600').end('token')
-    else if (/security-credentials\/$/.test(url)) response.end(role)
-    else if (/security-credentials\/./.test(url)) setTimeout(() => response.end(document()), delayMs)
+    else if (url.endsWith('security-credentials/')) response.end(role)
+    else if (url.includes('security-credentials/')) setTimeout(() => response.end(document()), delayMs)
     else response.writeHead(404).end()
   }
 

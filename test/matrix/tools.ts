@@ -6,6 +6,8 @@ import type { Tools } from './clients.ts'
 
 /** Installs them the first time. */
 export function findTools(): Tools {
-  const [npm = '', go = '', cli = ''] = execFileSync(join(import.meta.dirname, 'build'), { encoding: 'utf8' }).trim().split('\n')
+  const [npm = '', go = '', cli = ''] = execFileSync(join(import.meta.dirname, 'build'), { encoding: 'utf8' })
+    .trim()
+    .split('\n')
   return { npm, go, cli, python: pythonFolder() }
 }
