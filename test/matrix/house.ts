@@ -85,6 +85,9 @@ export async function openHouse({ sessionSeconds, jwtTtlSeconds = 3600, silent =
     /** The end of what the daemon has said. */
     log: daemon.said,
     svidecar,
+    /** Runs a program under `svidecar exec`; what it printed. */
+    exec: (command: readonly string[], change: Environment) =>
+      must([node, main, 'exec', '--profile', 'app', '--', ...command], { env: { ...environment, ...change } }),
     /** What points an SDK at a surface, and at an AWS that tells its calls from those of others by the path. */
     environment: async (name: SurfaceName, cell: string): Promise<Environment> => {
       const surface: Surface = surfaces[name]

@@ -16,12 +16,17 @@ export interface Entry {
 export function openLedger({ requests }: DevAws, currentKey: () => Promise<string>) {
   const seen = new WeakSet<Readonly<RecordedRequest>>()
   const entries = new Map<string, Entry[]>()
+  const issuing: number[] = []
   const served: { key: string; at: number }[] = []
   const look = async () => {
     for (const request of requests) {
       // One that is not answered yet is looked at later.
-      if (request.listener !== 'checking' || request.status === 0 || seen.has(request)) continue
+      if (request.status === 0 || seen.has(request)) continue
       seen.add(request)
+      if (request.listener === 'issuing') {
+        issuing.push(request.status)
+        continue
+      }
       const [, cell = ''] = request.url.split(/[/?]/)
       const token = new URLSearchParams(request.body).get('WebIdentityToken')
       const entry: Entry = {
@@ -43,6 +48,8 @@ export function openLedger({ requests }: DevAws, currentKey: () => Promise<strin
   return {
     /** What a cell asked of AWS, oldest first. */
     of: (cell: string): readonly Entry[] => entries.get(cell) ?? [],
+    /** What svidecar was answered. */
+    issuing: issuing as readonly number[],
     served: served as readonly { key: string; at: number }[],
     close: async () => {
       clearInterval(timer)

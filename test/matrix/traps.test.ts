@@ -150,7 +150,8 @@ describe('traps', { concurrency: 1 }, () => {
       if (name === 'boto3' || name === 'cli') assert.ok(outcome.error)
       else good(outcome, name)
     }
-    assert.doesNotMatch(await house.svidecar('env', '--profile', 'app'), /RELATIVE/)
+    const told = [process.execPath, '-p', "'AWS_CONTAINER_CREDENTIALS_RELATIVE_URI' in process.env"]
+    assert.equal((await house.exec(told, change)).trim(), 'false')
   })
 
   it('boto3 and the AWS CLI ask IMDS through a proxy for http, which svidecar refuses: NO_PROXY has to name 127.0.0.1', async () => {
