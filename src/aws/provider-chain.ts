@@ -43,7 +43,7 @@ interface Family {
 
 // The default chains, read in the SDKs' sources.
 const families: readonly Family[] = [
-  { sdk: 'JavaScript v3', order: ['environment', 'profile', 'web identity', 'container', 'instance metadata'], profileFirst: true, tokenFile: '3.458.0' },
+  { sdk: 'JavaScript v3', order: ['environment', 'profile', 'web identity', 'container', 'instance metadata'], profileFirst: true, tokenFile: '3.504.0' },
   { sdk: 'JavaScript v2', order: ['environment', 'profile', 'container', 'web identity', 'instance metadata'], tokenFile: '2.1550.0' },
   {
     sdk: 'boto3, AWS CLI',

@@ -12,9 +12,17 @@ export interface Call extends Outcome {
 
 export type Program = Pick<Client, 'call'> & { readonly end: () => Promise<unknown> }
 
-/** A program that answers a call; for a command that is run for each call the same. */
-export function startProgram(sdk: Sdk, tools: Tools, environment: Environment): Program {
+/** A program that answers a call; for a command that is run for each call, and where each call has a process, the same. */
+export function startProgram(sdk: Sdk, tools: Tools, environment: Environment, eachProcess = false): Program {
   const command = sdk.command(tools)
+  if (!sdk.eachCall && eachProcess)
+    return {
+      call: async <T>(what: string) => {
+        const { call, process } = startClient(command, environment)
+        return call<T>(what).finally(() => process.kill('SIGKILL'))
+      },
+      end: async () => {},
+    }
   if (!sdk.eachCall) {
     const { call, process } = startClient(command, environment)
     // Not by the end of its input: what an SDK still waits for may keep it.

@@ -34,6 +34,7 @@ const fifteen = 'renewed in the last 15 s'
 const atEnd = 'renewed at the end'
 const window = 'renewed in the last 10 to 15 min'
 const each = 'asked by each command'
+const start = 'read at the start of a process'
 const node = process.execPath
 
 export const sdks = {
@@ -42,18 +43,15 @@ export const sdks = {
     pin: ['npm/package.json', '"sts-newest": "npm:@aws-sdk/client-sts@'],
     oldest: '3.504.0',
     command: ({ npm }) => [node, program('javascript3.ts'), npm, 'sts-newest'],
-    how: { container: five, imds: five, process: five, curl: five, file: five },
-    notes: [
-      'A token file that ends in a newline is ignored: it then asks without a token. That of svidecar has none.',
-      'A file in the shared credentials format is read once in the life of a process.',
-    ],
+    how: { container: five, imds: five, process: five, curl: five, shared: start, file: five },
+    notes: ['A token file that ends in a newline is ignored: it then asks without a token. That of svidecar has none.'],
   },
   javascript3oldest: {
     title: 'JavaScript v3, oldest',
     pin: ['npm/package.json', '"sts-oldest": "npm:@aws-sdk/client-sts@'],
     oldest: '3.504.0',
     command: ({ npm }) => [node, program('javascript3.ts'), npm, 'sts-oldest'],
-    how: { container: everyCall, imds: everyCall, process: everyCall, curl: everyCall, file: everyCall },
+    how: { container: everyCall, imds: everyCall, process: everyCall, curl: everyCall, shared: start, file: everyCall },
     notes: ['`fromHttp` reads the token file since 3.458.0; the default chain uses it since 3.504.0.'],
   },
   javascript2: {
@@ -62,7 +60,7 @@ export const sdks = {
     oldest: '2.1550.0',
     command: ({ npm }) => [node, program('javascript2.ts'), npm],
     hoursAtImds: true,
-    how: { container: fifteen, imds: fifteen, process: fifteen, curl: fifteen, file: fifteen },
+    how: { container: fifteen, imds: fifteen, process: fifteen, curl: fifteen, shared: start, file: fifteen },
     notes: [
       'Set `AWS_SDK_LOAD_CONFIG=1` for profiles of the config file.',
       'Needs a logger (`AWS.config.logger`) at IMDS: without one a call never returns when credentials have less than 15 s left, as at the end of a long outage.',
@@ -74,7 +72,7 @@ export const sdks = {
     pin: ['npm/package.json', '"aws-crt": "'],
     oldest: '',
     command: ({ npm }) => [node, program('crt.ts'), npm],
-    how: { container: five, imds: five, process: five, curl: five },
+    how: { container: five, imds: five, process: five, curl: five, shared: start },
     notes: [
       'Web identity files go to the public STS by https only, an endpoint is not taken as a URL; so the matrix leaves that cell out.',
       'A token of IMDS is kept for 6 hours: svidecar keeps them valid over a restart of the daemon.',
@@ -86,7 +84,7 @@ export const sdks = {
     oldest: '1.34.41',
     command: ({ python }) => [join(python, 'bin/python'), join(import.meta.dirname, '../sdk/python/client.py')],
     hoursAtImds: true,
-    how: { container: window, imds: window, process: window, curl: window, file: window },
+    how: { container: window, imds: window, process: window, curl: window, shared: start, file: window },
     notes: [
       'At IMDS set `NO_PROXY=127.0.0.1` where `HTTP_PROXY` is set.',
       'An empty `AWS_CONTAINER_CREDENTIALS_RELATIVE_URI` counts as set: unset it.',
@@ -99,7 +97,7 @@ export const sdks = {
     oldest: '1.30.0 and 2.15.0',
     command: ({ cli }) => [join(cli, 'bin/aws'), 'sts', 'get-caller-identity', '--output', 'json'],
     eachCall: true,
-    how: { container: each, imds: each, process: each, curl: each, file: each },
+    how: { container: each, imds: each, process: each, curl: each, shared: each, file: each },
     notes: ['As boto3: `NO_PROXY=127.0.0.1` at IMDS, and no empty `AWS_CONTAINER_CREDENTIALS_RELATIVE_URI`.'],
   },
   go: {
@@ -107,7 +105,7 @@ export const sdks = {
     pin: ['go/go.mod', 'github.com/aws/aws-sdk-go-v2/config v'],
     oldest: '2023-11-14',
     command: ({ go }) => [go],
-    how: { container: five, imds: atEnd, process: atEnd, curl: atEnd, file: atEnd },
+    how: { container: five, imds: atEnd, process: atEnd, curl: atEnd, shared: start, file: atEnd },
     notes: [
       '`AWS_CONTAINER_CREDENTIALS_FULL_URI` goes before the relative one.',
       'Gives up on an IMDS answer after 500 ms, so credentials must come from memory.',

@@ -38,6 +38,7 @@ export async function openHouse({ sessionSeconds, jwtTtlSeconds = 3600, silent =
   const [container = 0, imds = 0, metrics = 0] = await freePorts(3)
   const { arns, audience } = world
   const jwtFile = join(folder, 'aws.jwt')
+  const credentialsFile = join(folder, 'aws/credentials')
   const configuration = {
     profiles: {
       app: { endpoint: world.aws.issuingUrl, roles_anywhere: { trust_anchor_arn: arns.trustAnchor, profile_arn: arns.profile, role_arn: arns.role } },
@@ -46,7 +47,7 @@ export async function openHouse({ sessionSeconds, jwtTtlSeconds = 3600, silent =
     container_endpoint: { listen: `127.0.0.1:${container}` },
     imds_endpoints: [{ listen: `127.0.0.1:${imds}`, profile: 'app' }],
     metrics_endpoint: { listen: `127.0.0.1:${metrics}` },
-    files: [{ jwt: { audience: [audience], path: jwtFile } }],
+    files: [{ jwt: { audience: [audience], path: jwtFile } }, { credentials: { profile: 'app', path: credentialsFile } }],
     runtime_dir: runtime,
   }
   const environment = { ...bare(home), SVIDECAR_CONFIG_YAML: JSON.stringify(configuration), SPIFFE_ENDPOINT_SOCKET: world.socket }
@@ -75,6 +76,7 @@ export async function openHouse({ sessionSeconds, jwtTtlSeconds = 3600, silent =
     tokenFile: join(runtime, 'app.token'),
     imdsUrl: `http://127.0.0.1:${imds}`,
     jwtFile,
+    credentialsFile,
     roleArn: arns.webIdentityRole,
     folder,
     svidecar: `${node} ${main}`,

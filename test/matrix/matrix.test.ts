@@ -28,6 +28,8 @@ const cells: readonly Cell[] = Object.entries<Sdk>(sdks).flatMap(([id, sdk]) =>
     .map((surface) => ({ name: `${id}-${surface}`, title: `${sdk.title} by ${surfaces[surface].title}`, sdk, surface })),
 )
 
+const isProcess = ({ surface }: Cell): boolean => 'eachProcess' in surfaces[surface]
+
 describe('the matrix', () => {
   let house: House
   let ledger: ReturnType<typeof openLedger>
@@ -55,9 +57,9 @@ describe('the matrix', () => {
     house = await openHouse({ sessionSeconds, jwtTtlSeconds: 60 })
     ledger = openLedger(house.world.aws, house.currentKey)
     for (const cell of cells) {
-      const program = startProgram(cell.sdk, tools, await house.environment(cell.surface, cell.name))
+      const program = startProgram(cell.sdk, tools, await house.environment(cell.surface, cell.name), isProcess(cell))
       // A command for each call, or for each set of credentials, is a process each time.
-      const pauseMs = cell.sdk.eachCall ? 3000 : cell.surface === 'process' || cell.surface === 'curl' ? 1500 : 300
+      const pauseMs = cell.sdk.eachCall || isProcess(cell) ? 3000 : cell.surface === 'process' || cell.surface === 'curl' ? 1500 : 300
       running.set(cell, keepCalling(program, pauseMs))
     }
     await until('two keys in each cell', sessionSeconds * 2, (cell) => keysOf(cell, 0, Number.POSITIVE_INFINITY).length > 1)

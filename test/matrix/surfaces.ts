@@ -7,6 +7,7 @@ export interface Place {
   readonly tokenFile: string
   readonly imdsUrl: string
   readonly jwtFile: string
+  readonly credentialsFile: string
   readonly roleArn: string
   /** A folder for files of this surface alone. */
   readonly folder: string
@@ -19,6 +20,8 @@ export interface Surface {
   /** What a user sets, in one line of the table. */
   readonly set: string
   readonly environment: (place: Place) => Readonly<Record<string, string>>
+  /** Read when a process starts, so that each call is made by a new one. */
+  readonly eachProcess?: true
   /** A file that the SDK reads, as path and text. */
   readonly configFile?: (place: Place) => string
 }
@@ -26,7 +29,6 @@ export interface Surface {
 const profileVariables = ({ folder }: Place) => ({ AWS_CONFIG_FILE: `${folder}/config`, AWS_PROFILE: 'app', AWS_SDK_LOAD_CONFIG: '1' })
 const profileText = (command: string) => `[profile app]\nregion = us-east-1\ncredential_process = ${command}\n`
 
-// A credentials file that svidecar writes is a line here, and a word in each client's `how`: the day the output exists.
 export const surfaces = {
   container: {
     title: 'container endpoint',
@@ -53,6 +55,12 @@ export const surfaces = {
     set: '`svidecar env --format aws-config >> ~/.aws/config`, and `AWS_PROFILE`',
     environment: (place) => ({ ...profileVariables(place), AWS_EC2_METADATA_DISABLED: 'true' }),
     // Written by `svidecar env` itself.
+  },
+  shared: {
+    title: 'shared credentials file',
+    set: '`files: - credentials: { profile: app, path: ~/.aws/credentials }`, and `AWS_PROFILE=app`',
+    environment: ({ credentialsFile }) => ({ AWS_SHARED_CREDENTIALS_FILE: credentialsFile, AWS_PROFILE: 'app', AWS_EC2_METADATA_DISABLED: 'true' }),
+    eachProcess: true,
   },
   file: {
     title: 'web identity file',
