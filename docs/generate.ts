@@ -93,7 +93,7 @@ function tested(): string {
 
 Each cell is a test: a program with this SDK, which knows nothing but environment variables or an AWS config file, makes calls that AWS verifies,
 through rotations and through an outage of the agent and of AWS's issuing, without a call that fails. What a cell says is when the SDK asks svidecar,
-or for a web identity STS, again; – is not tested. \`.ci/run\` runs them all.
+or for a web identity STS, again. \`.ci/run\` runs them all.
 
 | SDK | ${Object.values<Surface>(surfaces)
     .map(({ title }) => title)

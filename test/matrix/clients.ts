@@ -21,6 +21,8 @@ export interface Sdk {
   readonly eachCall?: true
   /** What it does at IMDS depends on its own clock so much that sessions have to live as long as in life. */
   readonly hoursAtImds?: true
+  /** By a web identity it asks STS at no other address than the public one. */
+  readonly publicSts?: true
   /** When it asks again; left out: it does not work there. */
   readonly how: Readonly<Partial<Record<SurfaceName, string>>>
   /** What has to be set besides, and what to beware of: a sentence each. */
@@ -72,9 +74,10 @@ export const sdks = {
     pin: ['npm/package.json', '"aws-crt": "'],
     oldest: '',
     command: ({ npm }) => [node, program('crt.ts'), npm],
-    how: { container: five, imds: five, process: five, curl: five, shared: start },
+    publicSts: true,
+    how: { container: five, imds: five, process: five, curl: five, shared: start, file: five },
     notes: [
-      'Web identity files go to the public STS by https only, an endpoint is not taken as a URL; so the matrix leaves that cell out.',
+      'With a web identity file it takes `AWS_ENDPOINT_URL_STS` for a host name, to which it speaks https: leave it unset, or set the name alone.',
       'A token of IMDS is kept for 6 hours: svidecar keeps them valid over a restart of the daemon.',
     ],
   },

@@ -4,11 +4,13 @@ import assert from 'node:assert/strict'
 import { after, before, describe, it } from 'node:test'
 import { setTimeout } from 'node:timers/promises'
 import { status } from '@grpc/grpc-js'
+import type { Environment } from '../sdk/support.ts'
 import { eventually } from '../support/eventually.ts'
 import { keepCalling, startProgram } from './cell.ts'
 import { type Sdk, sdks } from './clients.ts'
 import { type House, openHouse } from './house.ts'
 import { openLedger } from './ledger.ts'
+import { openPublicSts } from './public-sts.ts'
 import { type SurfaceName, surfaceNames, surfaces } from './surfaces.ts'
 import { findTools } from './tools.ts'
 
@@ -33,6 +35,7 @@ const isProcess = ({ surface }: Cell): boolean => 'eachProcess' in surfaces[surf
 describe('the matrix', () => {
   let house: House
   let ledger: ReturnType<typeof openLedger>
+  const closing: (() => Promise<void>)[] = []
   const running = new Map<Cell, ReturnType<typeof keepCalling>>()
   /** By performance.now(): the outage, and the end of the test. */
   const mark = { out: 0, back: 0 }
@@ -53,11 +56,17 @@ describe('the matrix', () => {
       : keysOf(cell, mark.back, Number.POSITIVE_INFINITY).some((key) => served(mark.back).includes(key))
 
   before(async () => {
+    const startWithPublicSts = async ({ name, sdk }: Cell, environment: Environment) => {
+      const sts = await openPublicSts(house.place.folder, `${house.world.aws.checkingUrl}/${name}`)
+      closing.push(sts.stop)
+      return startProgram({ ...sdk, command: (installed) => sts.command(sdk.command(installed)) }, tools, sts.environment(environment))
+    }
     const tools = findTools()
     house = await openHouse({ sessionSeconds, jwtTtlSeconds: 60 })
     ledger = openLedger(house.world.aws, house.currentKey)
     for (const cell of cells) {
-      const program = startProgram(cell.sdk, tools, await house.environment(cell.surface, cell.name), isProcess(cell))
+      const environment = await house.environment(cell.surface, cell.name)
+      const program = await (cell.sdk.publicSts && cell.surface === 'file' ? startWithPublicSts(cell, environment) : startProgram(cell.sdk, tools, environment, isProcess(cell)))
       // A command for each call, or for each set of credentials, is a process each time.
       const pauseMs = cell.sdk.eachCall || isProcess(cell) ? 3000 : cell.surface === 'process' || cell.surface === 'curl' ? 1500 : 300
       running.set(cell, keepCalling(program, pauseMs))
@@ -84,6 +93,7 @@ describe('the matrix', () => {
   }
   after(async () => {
     await quiet()
+    for (const close of closing) await close()
     await house?.stop()
   })
 

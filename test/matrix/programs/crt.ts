@@ -19,7 +19,8 @@ interface Runtime {
 }
 
 const { auth, http } = load<Runtime>('aws-crt')
-const { host, pathname, href } = new URL(process.env['AWS_ENDPOINT_URL_STS'] ?? '')
+// The runtime takes an endpoint that it finds in its environment for a host name, and speaks https to it.
+const { host, pathname, href } = new URL(process.env['CHECKING_URL'] ?? process.env['AWS_ENDPOINT_URL_STS'] ?? '')
 const body = 'Action=GetCallerIdentity&Version=2011-06-15'
 const provider = auth.AwsCredentialsProvider.newDefault()
 
