@@ -33,7 +33,8 @@ const program = (name: string): string => join(import.meta.dirname, 'programs', 
 const five = 'renewed in the last 5 min'
 const everyCall = 'asked for each call'
 const fifteen = 'renewed in the last 15 s'
-const atEnd = 'renewed at the end'
+/** Who renews so late may have signed a call a millisecond before the end that AWS gets after it. */
+export const atEnd = 'renewed at the end'
 const window = 'renewed in the last 10 to 15 min'
 const each = 'asked by each command'
 const start = 'read at the start of a process'
@@ -111,6 +112,7 @@ export const sdks = {
     how: { container: five, imds: atEnd, process: atEnd, curl: atEnd, shared: start, file: atEnd },
     notes: [
       '`AWS_CONTAINER_CREDENTIALS_FULL_URI` goes before the relative one.',
+      'Where it renews at the end, a call that was signed in the last milliseconds of a key can be refused as expired: try such a call again.',
       'Gives up on an IMDS answer after 500 ms, so credentials must come from memory.',
     ],
   },
