@@ -65,7 +65,7 @@ export const sdks = {
     hoursAtImds: true,
     how: { container: fifteen, imds: fifteen, process: fifteen, curl: fifteen, shared: start, file: fifteen },
     notes: [
-      'Set `AWS_SDK_LOAD_CONFIG=1` for profiles of the config file.',
+      'Set `AWS_SDK_LOAD_CONFIG=1` for profiles of the config file; without it `AWS_SHARED_CREDENTIALS_FILE` counts for nothing either.',
       'Needs a logger (`AWS.config.logger`) at IMDS: without one a call never returns when credentials have less than 15 s left, as at the end of a long outage.',
       '`AWS_CONTAINER_AUTHORIZATION_TOKEN` goes before the file: leave it unset.',
     ],

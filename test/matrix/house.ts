@@ -38,7 +38,7 @@ export async function openHouse({ sessionSeconds, jwtTtlSeconds = 3600, silent =
   const [container = 0, imds = 0, metrics = 0] = await freePorts(3)
   const { arns, audience } = world
   const jwtFile = join(folder, 'aws.jwt')
-  const credentialsFile = join(folder, 'aws/credentials')
+  const credentialsFile = join(folder, 'home-of-file/.aws/credentials')
   const configuration = {
     profiles: {
       app: { endpoint: world.aws.issuingUrl, roles_anywhere: { trust_anchor_arn: arns.trustAnchor, profile_arn: arns.profile, role_arn: arns.role } },

@@ -66,7 +66,9 @@ describe('the matrix', () => {
     ledger = openLedger(house.world.aws, house.currentKey)
     for (const cell of cells) {
       const environment = await house.environment(cell.surface, cell.name)
-      const program = await (cell.sdk.publicSts && cell.surface === 'file' ? startWithPublicSts(cell, environment) : startProgram(cell.sdk, tools, environment, isProcess(cell)))
+      const program = await (cell.sdk.publicSts && cell.surface === 'file'
+        ? startWithPublicSts(cell, environment)
+        : startProgram(cell.sdk, tools, environment, isProcess(cell)))
       // A command for each call, or for each set of credentials, is a process each time.
       // Each start of a process costs half a second of a machine that has two.
       const pauseMs = isProcess(cell) ? 7000 : cell.sdk.eachCall ? 2500 : cell.surface === 'process' || cell.surface === 'curl' ? 1500 : 300
@@ -116,7 +118,7 @@ describe('the matrix', () => {
       )
       const during = calls.filter(({ from, to }) => from > mark.out && to < mark.back)
       // On a busy machine a command takes seconds.
-      assert.ok(during.length > (cell.sdk.eachCall ? 0 : 2), `${during.length} calls in the outage`)
+      assert.ok(during.length > (cell.sdk.eachCall || isProcess(cell) ? 0 : 2), `${during.length} calls in the outage`)
       assert.ok(keysOf(cell, 0, mark.out).length > 1, 'a rotation before the outage')
       if (cell.surface !== 'file') {
         const known = served(0, mark.out + 500)

@@ -1,5 +1,7 @@
 // The ways by which an SDK gets at credentials of svidecar: what its environment says, for the tests and for docs/sdks.md.
 
+import { dirname } from 'node:path'
+
 /** A place where a daemon can be asked. */
 export interface Place {
   readonly socketDirectory: string
@@ -7,6 +9,7 @@ export interface Place {
   readonly tokenFile: string
   readonly imdsUrl: string
   readonly jwtFile: string
+  /** In a home directory of its own. */
   readonly credentialsFile: string
   readonly roleArn: string
   /** A folder for files of this surface alone. */
@@ -59,7 +62,7 @@ export const surfaces = {
   shared: {
     title: 'shared credentials file',
     set: '`files: - credentials: { profile: app, path: ~/.aws/credentials }`, and `AWS_PROFILE=app`',
-    environment: ({ credentialsFile }) => ({ AWS_SHARED_CREDENTIALS_FILE: credentialsFile, AWS_PROFILE: 'app', AWS_EC2_METADATA_DISABLED: 'true' }),
+    environment: ({ credentialsFile }) => ({ HOME: dirname(dirname(credentialsFile)), AWS_PROFILE: 'app', AWS_EC2_METADATA_DISABLED: 'true' }),
     eachProcess: true,
   },
   file: {
