@@ -74,8 +74,8 @@ function sectionOf(text: string, names: readonly string[]): ReadonlyMap<string, 
       inside = names.includes(header.replace(/\s+/g, ' '))
       if (inside) found ??= new Map()
     } else if (inside) {
-      const [, key, value = ''] = /^([^\s#;=][^=]*?)\s*=\s*(.*?)\s*$/.exec(line) ?? []
-      if (key !== undefined) found?.set(key.toLowerCase(), value)
+      const at = line.indexOf('=')
+      if (at > 0 && !/^[\s#;]/.test(line)) found?.set(line.slice(0, at).trim().toLowerCase(), line.slice(at + 1).trim())
     }
   }
   return found
@@ -84,8 +84,9 @@ function sectionOf(text: string, names: readonly string[]): ReadonlyMap<string, 
 const home = (env: Seen['env'], path: string): string => path.replace(/^~(?=\/)/, env['HOME'] ?? '~')
 
 /** What the profile in force gives, if anything. */
-function profileIn({ env, read }: Seen): Found | undefined {
-  const named = env['AWS_PROFILE'] || env['AWS_DEFAULT_PROFILE']
+function profileIn({ env, read }: Seen, { emptyCounts }: Family): Found | undefined {
+  // botocore alone knows a second name, and asks for it first.
+  const named = (emptyCounts && env['AWS_DEFAULT_PROFILE']) || env['AWS_PROFILE']
   const name = named || 'default'
   const paths = [env['AWS_SHARED_CREDENTIALS_FILE'] || '~/.aws/credentials', env['AWS_CONFIG_FILE'] || '~/.aws/config'].map((path) => home(env, path))
   const [credentials = '', config = ''] = paths.map((path) => read(path) ?? '')
@@ -95,9 +96,7 @@ function profileIn({ env, read }: Seen): Found | undefined {
   const at = `profile ${name} in ${keys?.has('aws_access_key_id') ? paths[0] : paths[1]}`
   const without = named ? 'Unset AWS_PROFILE' : `Remove the section from ${paths.join(' and ')}`
   const process = whole.get('credential_process')
-  const kind = ['aws_access_key_id', 'credential_process', 'sso_session', 'sso_start_url', 'web_identity_token_file', 'role_arn', 'login_session'].find((key) =>
-    whole.has(key),
-  )
+  const kind = ['role_arn', 'aws_access_key_id', 'credential_process', 'sso_session', 'sso_start_url', 'login_session'].find((key) => whole.has(key))
   if (kind === 'credential_process') {
     const isOurs = /svidecar|credential-process/.test(process ?? '')
     return {
@@ -129,21 +128,20 @@ function containerIn({ env, read, ours }: Seen, { fullFirst, emptyCounts, tokenF
   if ((relative || (emptyCounts && relative === '')) && (fullFirst === undefined || !full))
     return {
       provider,
-      why: `AWS_CONTAINER_CREDENTIALS_RELATIVE_URI is set${relative === '' ? ' and empty, which counts here' : ` (ECS): ${relative}`}`,
+      why: `AWS_CONTAINER_CREDENTIALS_RELATIVE_URI is set${relative === '' ? ' and empty, which counts here' : ' (ECS)'}`,
       change: 'Unset AWS_CONTAINER_CREDENTIALS_RELATIVE_URI for this process.',
     }
   if (!full) return undefined
-  if (!URL.canParse(full))
-    return { provider: 'none', why: `AWS_CONTAINER_CREDENTIALS_FULL_URI is no address: ${full}`, change: 'Set what svidecar env prints.' }
-  const { hostname, host, protocol, pathname } = new URL(full)
+  if (!URL.canParse(full)) return { provider: 'none', why: 'AWS_CONTAINER_CREDENTIALS_FULL_URI is no address', change: 'Set what svidecar env prints.' }
+  const { hostname, host, origin, protocol, pathname } = new URL(full)
   if (['169.254.170.23', '[fd00:ec2::23]'].includes(hostname))
     return {
       provider,
-      why: `AWS_CONTAINER_CREDENTIALS_FULL_URI is EKS Pod Identity: ${full}`,
+      why: `AWS_CONTAINER_CREDENTIALS_FULL_URI is EKS Pod Identity's`,
       change: 'Remove the pod identity association, or set what svidecar env prints.',
     }
   const isOurs = ours.includes(host) || (ours.length === 0 && loopback.test(hostname) && pathname.startsWith('/v1/credentials'))
-  const found = { provider, isOurs, why: `AWS_CONTAINER_CREDENTIALS_FULL_URI is ${full}` }
+  const found = { provider, isOurs, why: `AWS_CONTAINER_CREDENTIALS_FULL_URI is ${origin}${isOurs ? pathname : ''}` }
   if (!isOurs) return { ...found, change: 'Another server is there: set what svidecar env prints.' }
   if (protocol === 'http:' && !loopback.test(hostname)) return { ...found, change: `SDKs refuse http to ${hostname}: use 127.0.0.1.` }
   const path = env['AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE']
@@ -186,7 +184,8 @@ const steps: Readonly<Record<Step, (seen: Seen, family: Family) => Found | undef
       endpoint !== undefined &&
       URL.canParse(endpoint) &&
       (ours.length === 0 ? loopback.test(new URL(endpoint).hostname) : ours.includes(new URL(endpoint).host))
-    const why = endpoint ? `AWS_EC2_METADATA_SERVICE_ENDPOINT is ${endpoint}` : 'nothing else is set, so the instance itself is asked'
+    const at = endpoint && URL.canParse(endpoint) ? new URL(endpoint).origin : 'no address'
+    const why = endpoint ? `AWS_EC2_METADATA_SERVICE_ENDPOINT is ${at}` : 'nothing else is set, so the instance itself is asked'
     return { provider: 'instance metadata', why, isOurs, change: isOurs ? '' : 'Set what svidecar env prints.' }
   },
 }

@@ -1,5 +1,5 @@
 // svidecar doctor: what is wrong on the way from the agent to an SDK, tried by the daemon and by who asks, and which provider an SDK will use.
-import { accessSync, constants, readdirSync, readFileSync, statSync } from 'node:fs'
+import { accessSync, closeSync, constants, fstatSync, openSync, readdirSync, readFileSync, readSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseEnv } from 'node:util'
 import { type Verdict, verdicts } from '../aws/provider-chain.ts'
@@ -19,6 +19,7 @@ interface Check {
 }
 
 const patienceMs = 60_000
+const mostBytes = 1 << 20
 // Nothing else of a process is anybody's business here.
 const shown = /^(AWS_|HOME$)/
 
@@ -28,11 +29,22 @@ interface Environment {
   readonly read: (path: string) => string | undefined
 }
 
+/** Reads plain files of some length alone: what another process names may be a pipe, a device, or a log of the kernel, which has no length. */
 const reader =
   (root: string) =>
   (path: string): string | undefined => {
+    if (!path.startsWith('/')) return undefined
     try {
-      return statSync(root + path).isFile() ? readFileSync(root + path, 'utf8') : undefined
+      const file = openSync(root + path, constants.O_RDONLY | constants.O_NONBLOCK)
+      try {
+        const facts = fstatSync(file)
+        const { size } = facts
+        if (!facts.isFile() || size > mostBytes) return undefined
+        const bytes = Buffer.alloc(size)
+        return bytes.toString('utf8', 0, readSync(file, bytes, 0, size, 0))
+      } finally {
+        closeSync(file)
+      }
     } catch {
       return undefined
     }

@@ -1,8 +1,12 @@
 // Reports as text for people.
 import type { StatusReport } from '../core/health.ts'
 
+/** Without control characters: what others have named must not move the cursor of whoever reads it. */
+const printable = (text: string): string => text.replaceAll(/\p{Cc}/gu, '?')
+
 /** Columns that line up, two spaces apart. */
-export function table(rows: readonly (readonly string[])[]): string {
+export function table(given: readonly (readonly string[])[]): string {
+  const rows = given.map((row) => row.map(printable))
   const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)))
   const line = (row: readonly string[]) => row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join('  ')
   return rows.map((row) => `${line(row).trimEnd()}\n`).join('')
@@ -46,7 +50,8 @@ export function renderStatus(report: StatusReport): string {
   const sections = [identities, report.profiles.length === 0 ? '' : profiles, report.outputs.length === 0 ? '' : outputs].filter(Boolean)
   const listeners = table(Object.entries(report.listeners).map(([name, address]) => [name, address]))
   const problems = report.problems.map(
-    ({ subject, message, remedy, since, code }) => `  ${subject}, for ${span((now - Date.parse(since)) / 1000)}: ${message} [${code}]\n    ${remedy}\n`,
+    ({ subject, message, remedy, since, code }) =>
+      `  ${printable(subject)}, for ${span((now - Date.parse(since)) / 1000)}: ${printable(message)} [${code}]\n    ${printable(remedy)}\n`,
   )
   const verdict = report.ready ? 'ready' : `not ready: nothing valid for ${report.missing.join(', ') || 'any profile'}`
   return `svidecar ${report.version}, pid ${report.pid}: ${verdict}\n\n${sections.join('\n')}\n${listeners}${problems.length === 0 ? '' : `\nPROBLEMS\n${problems.join('')}`}`

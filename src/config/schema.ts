@@ -105,7 +105,12 @@ const file = group('One output on disk: exactly one of x509, jwt, jwt_bundle and
   credentials: section("A profile's credentials as a section of AWS's shared credentials file, for short-lived tools: most SDKs read it once in a process.", {
     profile: text('The profile.'),
     path: text('Path of the file, such as ~/.aws/credentials. Sections of others keep every byte.'),
-    section: optional(matching(/^[^\s[\]#;][^[\]\r\n]*$/, 'expected the name of a section without brackets')('Name of the section. Default: the profile.')),
+    section: optional(
+      matching(
+        /^[!"$-:<-Z\\^-~]([ -Z\\^-~]*[!-Z\\^-~])?$/,
+        'expected the name of a section in ASCII, without brackets',
+      )('Name of the section. Default: the profile.'),
+    ),
     mode: octal('Mode of the file at the most. Default "0600".'),
     ...owners,
   }),

@@ -77,6 +77,11 @@ export async function removeLeftovers(path: string): Promise<void> {
 /** Puts a file in its place by a rename. Rejects with the system's error. */
 export async function writeFileAtomic(path: string, data: string | Buffer, options: FileOptions): Promise<void> {
   await renameOrRemove(await writeBeside(path, data, options), path)
-  await using directory = await open(dirname(path), constants.O_RDONLY)
+  // It has its name by now: that the disk knows it, too, is for after a power cut.
+  await syncDirectory(dirname(path)).catch(() => {})
+}
+
+async function syncDirectory(path: string): Promise<void> {
+  await using directory = await open(path, constants.O_RDONLY)
   await directory.sync()
 }

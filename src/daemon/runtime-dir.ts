@@ -74,13 +74,19 @@ export async function writeSecrets(
   for (const { name, rights, isOne, make } of wanted) {
     const path = join(runtimeDir, name)
     try {
-      const replaced = rotation !== undefined && name === tokenName(rotation.consumer) ? (held?.get(name) ?? []) : undefined
-      const found = held?.get(name)?.[0]?.bytes ?? (await reuse(runtimeDir, path, rights.uid))
-      const bytes = replaced === undefined && found !== undefined && isOne(found) ? found : make()
+      const known = held?.get(name)
+      const isRotated = rotation !== undefined && name === tokenName(rotation.consumer)
+      // Nothing else is written then: what fails half-way would leave a token on disk that opens nothing.
+      if (rotation !== undefined && !isRotated && known !== undefined) {
+        secrets.set(name, known)
+        continue
+      }
+      const found = known?.[0]?.bytes ?? (await reuse(runtimeDir, path, rights.uid))
+      const bytes = !isRotated && found !== undefined && isOne(found) ? found : make()
       await writeFileAtomic(path, bytes, rights)
-      const overlap = (rotation?.now ?? 0) + overlapMs
-      const older = replaced?.map((one) => ({ ...one, until: Math.min(one.until, overlap) })) ?? held?.get(name)?.slice(1) ?? []
-      secrets.set(name, [{ bytes, until: Number.POSITIVE_INFINITY }, ...older])
+      const { now } = rotation ?? { now: 0 }
+      const older = isRotated ? known?.map((one) => ({ ...one, until: Math.min(one.until, now + overlapMs) })) : known?.slice(1)
+      secrets.set(name, [{ bytes, until: Number.POSITIVE_INFINITY }, ...(older?.filter(({ until }) => until > now) ?? [])])
     } catch (error) {
       const remedy =
         systemCode(error) === 'EPERM'

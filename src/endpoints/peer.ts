@@ -8,7 +8,6 @@ export interface Ends {
   readonly server: readonly [address: string, port: number]
 }
 
-const established = '01'
 const tables = ['/proc/net/tcp', '/proc/net/tcp6']
 
 /** An address and port as the table has them: hexadecimal, each 32-bit word of the address in the byte order of the machine. */
@@ -19,21 +18,38 @@ function spelled([address, port]: Ends['client'], six: boolean): string | undefi
   return `${(endianness() === 'LE' ? bytes.swap32() : bytes).toString('hex')}:${port.toString(16).padStart(4, '0')}`.toUpperCase()
 }
 
+type Table = ReadonlyMap<string, number>
+
+const established = /^\s*\d+: (\S+ \S+) 01 \S+ \S+ \S+\s+(\d+)/gm
+
 /**
- * The user that owns the client's end, in the table of this network namespace. undefined: it is not there, or not connected any more, when
- * the kernel says 0 of a socket that nobody owns. A client's socket may be of IPv6 with an address of IPv4, as Java's are.
+ * Finds the user that owns the client's end, in the tables of this network namespace. undefined: it is not there, or not connected any more, when
+ * the kernel says 0 of a socket that nobody owns. A client's socket may be of IPv6 with an address of IPv4, as Java's are. However many ask at once,
+ * the tables are read once for all of them, one reading at a time: whoever comes meanwhile waits for the next.
  */
-export async function findUser(
-  { client, server }: Ends,
-  read: (path: string) => Promise<string> = (path) => readFile(path, 'latin1'),
-): Promise<number | undefined> {
-  for (const path of tables) {
-    const six = path.endsWith('6')
-    const [local, remote] = [spelled(client, six), spelled(server, six)]
-    if (local === undefined || remote === undefined) continue
-    const row = (await read(path).catch(() => '')).split('\n').find((line) => line.includes(`: ${local} ${remote} ${established} `))
-    const uid = row?.trim().split(/\s+/)[7]
-    if (uid !== undefined) return Number(uid)
+export function createUserFinder(read: (path: string) => Promise<string> = (path) => readFile(path, 'latin1')) {
+  const load = async (): Promise<readonly Table[]> =>
+    Promise.all(
+      tables.map(async (path) => new Map([...(await read(path).catch(() => '')).matchAll(established)].map(([, ends = '', uid]) => [ends, Number(uid)]))),
+    )
+  let running: Promise<unknown> = Promise.resolve()
+  let waiting: Promise<readonly Table[]> | undefined
+  const newest = (): Promise<readonly Table[]> => {
+    waiting ??= running.then(() => {
+      waiting = undefined
+      const loading = load()
+      running = loading
+      return loading
+    })
+    return waiting
   }
-  return undefined
+  return async ({ client, server }: Ends): Promise<number | undefined> => {
+    for (const [index, table] of (await newest()).entries()) {
+      const six = index === 1
+      const [local, remote] = [spelled(client, six), spelled(server, six)]
+      const uid = local === undefined || remote === undefined ? undefined : table.get(`${local} ${remote}`)
+      if (uid !== undefined) return uid
+    }
+    return undefined
+  }
 }

@@ -7,7 +7,7 @@ import { type FastifyInstance, fastify } from 'fastify'
 import { type Clock, systemClock } from '../core/clock.ts'
 import { errorText, failure, systemCode } from '../core/errors.ts'
 import { longestSocketPath } from '../spiffe/socket-address.ts'
-import { findUser } from './peer.ts'
+import { createUserFinder } from './peer.ts'
 
 export interface Request {
   readonly method: string
@@ -142,6 +142,7 @@ function createApp(handle: Handler, closing: () => boolean): FastifyInstance {
 }
 
 // Looked up once for each connection: a client that has sent its request may close its end, and then it is nobody's.
+const findUser = createUserFinder()
 const users = new WeakMap<Socket, Promise<number | undefined>>()
 
 function userOf(socket: Socket): Promise<number | undefined> {

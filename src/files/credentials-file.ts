@@ -1,5 +1,5 @@
 // One section of AWS's shared credentials file, among sections of others that keep every byte.
-import { mkdir, open, readFile, stat, unlink } from 'node:fs/promises'
+import { lstat, mkdir, open, readFile, stat, unlink } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { type Credentials, isoSeconds } from '../aws/credentials.ts'
 import { type Ownership, removeLeftovers } from '../core/atomic-file.ts'
@@ -25,7 +25,7 @@ export const sectionBody = (credentials: Credentials): string =>
     .join('')
 
 const headerOf = (line: string): string | undefined => /^\s*\[([^\]]*)\]/.exec(line)?.[1]?.trim()
-const keyOf = (line: string): string | undefined => /^([^\s#;=:[][^=:]*?)\s*[=:]/.exec(line)?.[1]?.toLowerCase()
+const keyOf = (line: string): string | undefined => /^\s*([\w-]+)\s*[=:]/.exec(line)?.[1]?.toLowerCase()
 
 /**
  * The text with these lines in the section, in the place of what was there of these keys; every other byte stays. Without lines they are only
@@ -47,38 +47,52 @@ export function withSection(text: string, section: string, body: string): string
   let place: number | undefined
   const kept: string[] = []
   for (const line of lines.slice(start + 1, end)) {
-    // An indented line goes on with the value before it.
-    isOurs = (isOurs && /^[ \t]+\S/.test(line)) || ours.includes(keyOf(line) ?? '')
+    // An indented line goes on with the value before it, unless it is a comment or has a key of its own.
+    isOurs = ours.includes(keyOf(line) ?? '') || (isOurs && /^[ \t]+[^\s#;]/.test(line) && keyOf(line) === undefined)
     if (isOurs) place ??= kept.length
     else kept.push(line)
   }
+  // What is indented behind ours would go on with our value: then, and where there was nothing of ours, to the end of the section.
+  const last = kept.findLastIndex((line) => line.trim() !== '')
+  if (place === undefined || /^[ \t]+[^\s#;]/.test(kept[place] ?? '')) place = last + 1
+  if (place > 0 && !kept[place - 1]?.endsWith('\n')) kept[place - 1] += eol
   const header = lines[start]?.endsWith('\n') ? [lines[start]] : [`${lines[start]}${eol}`]
   const isEmpty = body === '' && kept.every((line) => line.trim() === '')
-  return [...lines.slice(0, start), ...(isEmpty ? [] : [...header, ...kept.toSpliced(place ?? 0, 0, fresh)]), ...lines.slice(end)].join('')
+  return [...lines.slice(0, start), ...(isEmpty ? [] : [...header, ...kept.toSpliced(place, 0, fresh)]), ...lines.slice(end)].join('')
 }
 
 const pauseMs = 25
 const patienceMs = 5_000
-// Nobody holds it for longer than a write takes, so whoever held it so long was killed.
+// Nobody holds it for longer than a write takes, so whoever held it so long was killed. A clock that was set back is no reason to wait.
 const forgottenMs = 30_000
 
-/** Does the work while no other svidecar writes the file: a lock file beside it. Throws file_write. */
+/**
+ * Does the work while no other svidecar writes the file: a lock file beside it, or none where nothing can be put there, and the file is written in
+ * place. Throws file_write.
+ */
 async function locked<T>(path: string, clock: Clock, work: () => Promise<T>): Promise<T> {
   const lock = join(dirname(path), `.${basename(path)}.svidecar-lock`)
+  const inode = () => lstat(lock).catch(() => undefined)
+  let ours: number | undefined
   for (const end = clock.boot() + patienceMs; ; ) {
-    const held = await open(lock, 'wx', 0o600).catch((error) => (systemCode(error) === 'EEXIST' ? undefined : Promise.reject(error)))
-    await held?.close()
-    if (held !== undefined) break
-    const since = (await stat(lock).catch(() => undefined))?.mtimeMs ?? 0
-    if (clock.now() - since > forgottenMs) await unlink(lock).catch(() => {})
-    else if (clock.boot() > end)
-      throw failure('file_write', `cannot write ${path}: another svidecar holds ${lock}`, { facts: { path, reason: 'it is locked' } })
+    try {
+      await using held = await open(lock, 'wx', 0o600)
+      ours = (await held.stat()).ino
+      break
+    } catch (error) {
+      if (['EACCES', 'EPERM', 'EROFS'].includes(systemCode(error) ?? '')) break
+      if (systemCode(error) !== 'EEXIST') throw error
+    }
+    const found = await inode()
+    const isForgotten = found !== undefined && Math.abs(clock.now() - found.mtimeMs) > forgottenMs
+    if (isForgotten && (await inode())?.ino === found.ino) await unlink(lock).catch(() => {})
+    if (clock.boot() > end) throw failure('file_write', `cannot write ${path}: another svidecar holds ${lock}`, { facts: { path, reason: 'it is locked' } })
     await clock.sleep(pauseMs, new AbortController().signal)
   }
   try {
     return await work()
   } finally {
-    await unlink(lock).catch(() => {})
+    if (ours !== undefined && (await inode())?.ino === ours) await unlink(lock).catch(() => {})
   }
 }
 

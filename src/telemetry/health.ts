@@ -36,9 +36,9 @@ export function createHealth(clock: Clock) {
   let version = ''
   let started = false
 
-  /** What commands print is not for every local process that can open the page. */
+  /** What commands print is not for every local process that can open the page, and who is refused again and again must not push out the rest. */
   const remember = (event: Event): void => {
-    if (event.type === 'served' || event.type === 'hook.said') return
+    if (event.type === 'served' || event.type === 'hook.said' || event.type === 'listener.refused') return
     const { level, message } = describe(event)
     if (level !== 'debug') events.unshift({ time: iso(clock.now()), level, message })
     events.splice(mostEvents)

@@ -20,6 +20,8 @@ export const listenerOf = (log: OtherLog | undefined): Listener | undefined => l
 
 // A neighbour who knocks at a closed door a thousand times a second must not fill the disk.
 const quietMs = 10_000
+// So much a pipe takes as a whole or not at all (PIPE_BUF): no line is torn.
+const atomicBytes = 4_096
 
 /** Creates the listener that logs. */
 export function createLog({ level, format, clock, write = toStderr }: LogOptions): Listener {
@@ -35,6 +37,7 @@ export function createLog({ level, format, clock, write = toStderr }: LogOptions
       flush()
       return write(line)
     }
+    if (reads.length + line.length > atomicBytes) flush()
     if (reads === '') setImmediate(flush)
     reads += line
   }
@@ -74,5 +77,6 @@ function toStderr(line: string): void {
 
 const textLine = ({ level, message, fields }: Line, now: number): string => {
   const code = typeof fields['code'] === 'string' ? ` [${fields['code']}]` : ''
-  return `${new Date(now).toISOString().slice(11, 19)} ${level.toUpperCase().padEnd(5)} ${message}${code}\n`
+  // What others have named must not move the cursor of whoever reads it.
+  return `${new Date(now).toISOString().slice(11, 19)} ${level.toUpperCase().padEnd(5)} ${message.replaceAll(/[^\P{Cc}\n]/gu, '?')}${code}\n`
 }

@@ -104,3 +104,22 @@ test('no value that is a secret is in any verdict', () => {
   }
   for (const given of [env, { ...env, AWS_ACCESS_KEY_ID: undefined }, ours]) assert.ok(!JSON.stringify([...look(given, files).values()]).includes(secret))
 })
+
+test('of addresses that are not svidecar’s nothing is shown that could open something', () => {
+  const shown = (env: Seen['env']) => JSON.stringify([...look(env).values()])
+  for (const uri of ['http://u:SECRET@127.0.0.1:1/v1/x?token=SECRET', 'http://10.0.0.1/SECRET', 'SECRET:no address', 'http://169.254.170.23/SECRET'])
+    assert.ok(!shown({ ...ours, AWS_CONTAINER_CREDENTIALS_FULL_URI: uri }).includes('SECRET'), uri)
+  assert.ok(!shown({ AWS_CONTAINER_CREDENTIALS_RELATIVE_URI: '/v2/credentials/SECRET' }).includes('SECRET'))
+  assert.ok(!shown({ AWS_EC2_METADATA_SERVICE_ENDPOINT: 'http://u:SECRET@127.0.0.1/SECRET' }).includes('SECRET'))
+})
+
+test('a line of a megabyte is read at once', () => {
+  const begun = performance.now()
+  look(ours, { ...token, '/home/me/.aws/config': `[default]\na${' '.repeat(1_000_000)}b\n` })
+  assert.ok(performance.now() - begun < 2_000)
+})
+
+test('AWS_DEFAULT_PROFILE is botocore’s alone, and a role of a profile goes before its keys', () => {
+  const files = { ...token, '/home/me/.aws/credentials': '[work]\naws_access_key_id = a\naws_secret_access_key = b\nrole_arn = r\nsource_profile = x\n' }
+  expectProviders({ ...ours, AWS_DEFAULT_PROFILE: 'work' }, 'container endpoint, ours', { 'boto3, AWS CLI': 'profile' }, files)
+})

@@ -100,5 +100,12 @@ test('an environment comes from a file or a process; names of AWS alone are look
   t.after(() => child.kill())
   const report = await examine(['--pid', String(child.pid), '--runtime-dir', directory])
   assert.ok(report.environment.every(({ provider }) => provider === 'none'))
+  // Pipes, devices and logs of the kernel are not read, and nothing that is named moves the cursor.
+  for (const path of ['/dev/zero', '/proc/kmsg', 'relative', directory]) {
+    const odd = spawn('sleep', ['60'], { env: { PATH: process.env['PATH'], AWS_CONFIG_FILE: path, AWS_PROFILE: 'x\u001b[2J\n  ok  forged' } })
+    t.after(() => odd.kill())
+    const told = await call(['doctor', '--pid', String(odd.pid), '--runtime-dir', directory])
+    assert.ok(!told.out.includes(String.fromCharCode(27)) && !told.out.includes('\n  ok  forged'))
+  }
   for (const pid of ['2147483647', 'x']) assert.equal((await call(['doctor', '--pid', pid])).failure?.code, 'usage')
 })

@@ -79,7 +79,8 @@ describe('files', () => {
     await one(wrong('jwt: { audience: [a], path: /c }', 'credentials: { profile: web, path: /c }'), /files\[0\] writes to \/c already/)
     await one(wrong('credentials: { profile: nope, path: /c }'), /there is no profile "?nope/)
     await one(wrong('credentials: { profile: app, path: ~/.aws/credentials }'), /HOME is not set/)
-    for (const section of ['a]', ' a', '#', 'a[']) await one(wrong(`credentials: { profile: app, path: /c, section: "${section}" }`), /section/)
+    for (const section of ['a]', ' a', 'a ', '#', ';a', 'a[', 'ключ', 'é', 'a\\n'])
+      await one(wrong(`credentials: { profile: app, path: /c, section: "${section}" }`), /section/)
   })
 
   test('every key of jwt and jwt_bundle has its meaning, and its default', async () => {

@@ -1,6 +1,6 @@
 // The runtime directory: which token of an earlier run is trusted, and with which rights one is written.
 import assert from 'node:assert/strict'
-import { chmodSync, linkSync, mkdirSync, readdirSync, readFileSync, statSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs'
+import { chmodSync, linkSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -237,4 +237,23 @@ test('whoever may read a token may use its socket, which takes reading and writi
   assert.equal(socketMode(0o400), 0o600)
   assert.equal(socketMode(0o444), 0o666)
   assert.equal(socketMode(0o640), 0o660)
+})
+
+test('a rotation writes one token and no other, and forgets those whose overlap is over', async (t) => {
+  const runtimeDir = await folder(t)
+  const config = { runtimeDir, consumers: [consumer(), consumer({ name: 'web' })], imdsEndpoints: [] }
+  let held = await writeSecrets(config)
+  // What could not be written has nothing to do with it.
+  rmSync(join(runtimeDir, 'web.token'))
+  mkdirSync(join(runtimeDir, 'web.token'))
+  const [first] = held.get('app.token') ?? []
+  held = await writeSecrets(config, held, { consumer: 'app', now: 1_000 })
+  assert.deepEqual(
+    held.get('app.token')?.map(({ until }) => until),
+    [Number.POSITIVE_INFINITY, 301_000],
+  )
+  assert.deepEqual(held.get('app.token')?.[1]?.bytes, first?.bytes)
+  assert.deepEqual(readFileSync(join(runtimeDir, 'app.token')), held.get('app.token')?.[0]?.bytes)
+  for (let n = 1; n < 20; n++) held = await writeSecrets(config, held, { consumer: 'app', now: n * 301_000 })
+  assert.equal(held.get('app.token')?.length, 2)
 })

@@ -28,13 +28,14 @@ test('no name and no message can end the block that the data stand in', () => {
   assert.equal(body.match(/<script/g)?.length, 2)
 })
 
-test('the report has the newest events, but neither reads, nor what commands print, nor what only debugging needs', () => {
+test('the report has the newest events, but neither reads and refusals, nor what commands print, nor what only debugging needs', () => {
   const clock = createFakeClock()
   const { listener, status } = createHealth(clock)
   for (let n = 0; n < 60; n++) listener({ type: 'daemon.stopping', reason: String(n) })
   listener({ type: 'hook.said', hook: 'h', line: 'a secret' })
   listener({ type: 'served', endpoint: 'container', consumer: 'a', profile: 'a', accessKeyId: 'A', status: 200, seconds: 0 })
   listener({ type: 'credentials.stale', profile: 'a' })
+  listener({ type: 'listener.refused', listener: 'container', status: 401, reason: 'a neighbour knocks' })
   const { events } = status()
   assert.equal(events.length, 50)
   assert.deepEqual(events[0], { time: new Date(clock.now()).toISOString(), level: 'info', message: 'stopping: 59' })

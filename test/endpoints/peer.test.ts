@@ -1,7 +1,9 @@
 // The kernel's table of sockets, as /proc shows it: whose row is found, and whose is not.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { type Ends, findUser } from '../../src/endpoints/peer.ts'
+import { createUserFinder, type Ends } from '../../src/endpoints/peer.ts'
+
+const findUser = (given: Ends, read: (path: string) => Promise<string>) => createUserFinder(read)(given)
 
 const head = '  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n'
 const row = (local: string, remote: string, state: string, uid: number) =>
@@ -42,4 +44,22 @@ test('without a table, or for an address that is none of loopback, nothing is kn
   assert.equal(await findUser(ends, () => Promise.reject(new Error('ENOENT'))), undefined)
   assert.equal(await findUser({ client: ['fe80::1', 1], server: ['::1', 2] }, tables('')), undefined)
   assert.equal(await findUser({ client: ['', 0], server: ['', 0] }, tables('')), undefined)
+})
+
+test('however many ask at once, the tables are read once for those who wait, and once more for those who come meanwhile', async () => {
+  let reads = 0
+  let running = 0
+  const find = createUserFinder(async (path) => {
+    reads++
+    running++
+    assert.ok(running <= 2, 'one reading of both tables at a time')
+    await new Promise((resolve) => setTimeout(resolve, 5))
+    running--
+    return path.endsWith('6') ? head : head + row(v4.client, v4.server, '01', 1000)
+  })
+  const first = Array.from({ length: 500 }, () => find(ends))
+  await new Promise((resolve) => setImmediate(resolve))
+  const second = Array.from({ length: 500 }, () => find(ends))
+  assert.ok((await Promise.all([...first, ...second])).every((uid) => uid === 1000))
+  assert.equal(reads, 4)
 })

@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { describe, type TestContext, test } from 'node:test'
 import { systemClock } from '../../src/core/clock.ts'
 import { credentialsFile, withSection } from '../../src/files/credentials-file.ts'
+import { createFakeClock } from '../support/fake-clock.ts'
 import { seeded } from '../support/random.ts'
 import { file, folder, needsRoot, temporaries, writeFailure } from './support.ts'
 
@@ -18,16 +19,21 @@ describe('the section', () => {
     ['a file that ends in an empty line', '[x]\nregion = a\n\n', `[x]\nregion = a\n\n[app]\n${body}`],
     ['its own old keys', '[app]\naws_access_key_id=OLD\naws_secret_access_key=OLD\naws_session_token=OLD\n', `[app]\n${body}`],
     ['keys of others in the section', '[app]\nregion = a\naws_access_key_id=OLD\noutput = json\n', `[app]\nregion = a\n${body}output = json\n`],
-    ['keys that only begin alike', '[app]\naws_access_key_id_old = X\n', `[app]\n${body}aws_access_key_id_old = X\n`],
+    ['keys that only begin alike', '[app]\naws_access_key_id_old = X\n', `[app]\naws_access_key_id_old = X\n${body}`],
     ['comments', '# one\n[app] # two\n; three\naws_access_key_id = OLD\n# four\n', `# one\n[app] # two\n; three\n${body}# four\n`],
     ['another spelling of the keys', '[app]\nAWS_Access_Key_Id: OLD\naws_secret_access_key\t= OLD\n', `[app]\n${body}`],
     ['a value over two lines', '[app]\naws_session_token = OLD\n  OLDER\nregion = a\n', `[app]\n${body}region = a\n`],
     ['a nested value of somebody else', '[app]\ns3 =\n  max = 1\naws_access_key_id = OLD\n', `[app]\ns3 =\n  max = 1\n${body}`],
     ['the token that botocore reads first', '[app]\naws_security_token = OLD\n', `[app]\n${body}`],
+    ['a comment that is indented behind them', '[app]\naws_access_key_id = OLD\n  # mine\nregion = a\n', `[app]\n${body}  # mine\nregion = a\n`],
+    ['keys that are indented', '[app]\n  region = eu\n  output = json\n', `[app]\n  region = eu\n  output = json\n${body}`],
+    ['an indented key of others behind ours', '[app]\naws_access_key_id = OLD\n  region = eu\n\n[x]\n', `[app]\n  region = eu\n${body}\n[x]\n`],
+    ['its own indented keys', '[app]\n  aws_access_key_id = OLD\nregion = a\n', `[app]\n${body}region = a\n`],
+    ['a last line that does not end', '[app]\nregion = a', `[app]\nregion = a\n${body}`],
     ['a header that is the last line', '[app]', `[app]\n${body}`],
     ['a section whose name only begins alike', '[app2]\naws_access_key_id = X\n[app]\n', `[app2]\naws_access_key_id = X\n[app]\n${body}`],
     ['a blank inside the brackets', '[ app ]\naws_access_key_id = OLD\n[x]\n', `[ app ]\n${body}[x]\n`],
-    ['two sections of one name', '[app]\nregion = a\n[app]\nregion = b\n', `[app]\n${body}region = a\n[app]\nregion = b\n`],
+    ['two sections of one name', '[app]\nregion = a\n[app]\nregion = b\n', `[app]\nregion = a\n${body}[app]\nregion = b\n`],
     ['line ends of Windows', '[x]\r\nregion = a\r\n', `[x]\r\nregion = a\r\n\r\n[app]\r\n${body.replaceAll('\n', '\r\n')}`],
   ]
   for (const [name, before, after] of cases)
@@ -139,6 +145,17 @@ test('the lock of somebody who was killed is broken, and that of somebody who is
   unlinkSync(lock)
   await writing
   assert.ok(readFileSync(path, 'utf8').includes('LATER'))
+})
+
+test('a lock that cannot be broken is given up, and what has another lock by then is left alone', async (t) => {
+  const { directory, path } = setUp(t)
+  const lock = join(directory, '.credentials.svidecar-lock')
+  mkdirSync(lock)
+  utimesSync(lock, 1, 1)
+  const clock = createFakeClock()
+  const writing = writeFailure(credentialsFile(path, 'app', {}, clock).write([file(path, body, 0o600)]))
+  for (let n = 0; n < 400; n++) await clock.advance(25).then(() => new Promise((resolve) => setImmediate(resolve)))
+  assert.match((await writing).message, /another svidecar holds/)
 })
 
 test('a section that somebody has changed or removed is noticed, and foreign changes are not', async (t) => {
