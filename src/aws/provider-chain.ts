@@ -35,20 +35,20 @@ interface Family {
   readonly profileFirst?: true
   /** AWS_CONTAINER_CREDENTIALS_FULL_URI goes before the relative one. */
   readonly fullFirst?: true
-  /** A relative URI that is set and empty counts as set (botocore's ContainerProvider asks whether the name is there). */
-  readonly emptyCounts?: true
+  /** Of botocore: a relative URI that is set and empty counts as set, and AWS_DEFAULT_PROFILE goes before AWS_PROFILE. */
+  readonly botocore?: true
   /** The oldest release that reads AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE (EKS documentation). */
   readonly tokenFile: string
 }
 
-// The default chains, read in the SDKs' sources.
+// The default chains as the SDKs' sources have them.
 const families: readonly Family[] = [
   { sdk: 'JavaScript v3', order: ['environment', 'profile', 'web identity', 'container', 'instance metadata'], profileFirst: true, tokenFile: '3.504.0' },
   { sdk: 'JavaScript v2', order: ['environment', 'profile', 'container', 'web identity', 'instance metadata'], tokenFile: '2.1550.0' },
   {
     sdk: 'boto3, AWS CLI',
     order: ['environment', 'web identity', 'profile', 'container', 'instance metadata'],
-    emptyCounts: true,
+    botocore: true,
     tokenFile: 'botocore 1.34.41, CLI 2.15.0',
   },
   {
@@ -84,9 +84,9 @@ function sectionOf(text: string, names: readonly string[]): ReadonlyMap<string, 
 const home = (env: Seen['env'], path: string): string => path.replace(/^~(?=\/)/, env['HOME'] ?? '~')
 
 /** What the profile in force gives, if anything. */
-function profileIn({ env, read }: Seen, { emptyCounts }: Family): Found | undefined {
-  // botocore alone knows a second name, and asks for it first.
-  const named = (emptyCounts && env['AWS_DEFAULT_PROFILE']) || env['AWS_PROFILE']
+function profileIn({ env, read }: Seen, { botocore }: Family): Found | undefined {
+  const variable = botocore && env['AWS_DEFAULT_PROFILE'] ? 'AWS_DEFAULT_PROFILE' : 'AWS_PROFILE'
+  const named = env[variable]
   const name = named || 'default'
   const paths = [env['AWS_SHARED_CREDENTIALS_FILE'] || '~/.aws/credentials', env['AWS_CONFIG_FILE'] || '~/.aws/config'].map((path) => home(env, path))
   const [credentials = '', config = ''] = paths.map((path) => read(path) ?? '')
@@ -94,7 +94,7 @@ function profileIn({ env, read }: Seen, { emptyCounts }: Family): Found | undefi
   const settings = sectionOf(config, name === 'default' ? ['default', 'profile default'] : [`profile ${name}`])
   const whole = new Map([...(settings ?? []), ...(keys ?? [])])
   const at = `profile ${name} in ${keys?.has('aws_access_key_id') ? paths[0] : paths[1]}`
-  const without = named ? 'Unset AWS_PROFILE' : `Remove the section from ${paths.join(' and ')}`
+  const without = named ? `Unset ${variable}` : `Remove the section from ${paths.join(' and ')}`
   const process = whole.get('credential_process')
   const kind = ['role_arn', 'aws_access_key_id', 'credential_process', 'sso_session', 'sso_start_url', 'login_session'].find((key) => whole.has(key))
   if (kind === 'credential_process') {
@@ -106,34 +106,33 @@ function profileIn({ env, read }: Seen, { emptyCounts }: Family): Found | undefi
       change: isOurs ? '' : `${without}, or let it run svidecar credential-process.`,
     }
   }
-  if (kind === 'aws_access_key_id')
-    return {
-      provider: 'shared file',
-      why: `${at} has keys`,
-      isOurs: whole.has('x_security_token_expires'),
-      change: whole.has('x_security_token_expires') ? '' : `${without}.`,
-    }
+  if (kind === 'aws_access_key_id') {
+    const isOurs = whole.has('x_security_token_expires')
+    return { provider: 'shared file', why: `${at} has keys`, isOurs, change: isOurs ? '' : `${without}.` }
+  }
   if (kind !== undefined) return { provider: 'profile', why: `${at} has ${kind}`, change: `${without}.` }
   if (named && keys === undefined && settings === undefined)
-    return { provider: 'none', why: `AWS_PROFILE names ${name}, which is in none of ${paths.join(' and ')}`, change: 'Unset AWS_PROFILE.' }
+    return { provider: 'none', why: `${variable} names ${name}, which is in none of ${paths.join(' and ')}`, change: `${without}.` }
   return undefined
 }
 
+const setOurs = 'Set what svidecar env prints.'
 const loopback = /^(127\.\d+\.\d+\.\d+|\[::1\]|localhost)$/
 
-function containerIn({ env, read, ours }: Seen, { fullFirst, emptyCounts, tokenFile }: Family): Found | undefined {
+function containerIn({ env, read, ours }: Seen, { fullFirst, botocore, tokenFile }: Family): Found | undefined {
   const relative = env['AWS_CONTAINER_CREDENTIALS_RELATIVE_URI']
   const full = env['AWS_CONTAINER_CREDENTIALS_FULL_URI']
   const provider = 'container endpoint'
-  if ((relative || (emptyCounts && relative === '')) && (fullFirst === undefined || !full))
+  if ((relative || (botocore && relative === '')) && (fullFirst === undefined || !full))
     return {
       provider,
       why: `AWS_CONTAINER_CREDENTIALS_RELATIVE_URI is set${relative === '' ? ' and empty, which counts here' : ' (ECS)'}`,
       change: 'Unset AWS_CONTAINER_CREDENTIALS_RELATIVE_URI for this process.',
     }
   if (!full) return undefined
-  if (!URL.canParse(full)) return { provider: 'none', why: 'AWS_CONTAINER_CREDENTIALS_FULL_URI is no address', change: 'Set what svidecar env prints.' }
-  const { hostname, host, origin, protocol, pathname } = new URL(full)
+  const address = URL.parse(full)
+  if (address === null) return { provider: 'none', why: 'AWS_CONTAINER_CREDENTIALS_FULL_URI is no address', change: setOurs }
+  const { hostname, host, origin, protocol, pathname } = address
   if (['169.254.170.23', '[fd00:ec2::23]'].includes(hostname))
     return {
       provider,
@@ -178,15 +177,12 @@ const steps: Readonly<Record<Step, (seen: Seen, family: Family) => Found | undef
   container: containerIn,
   'instance metadata': ({ env, ours }) => {
     if (env['AWS_EC2_METADATA_DISABLED']?.toLowerCase() === 'true')
-      return { provider: 'none', why: 'nothing else is set, and AWS_EC2_METADATA_DISABLED is true', change: 'Set what svidecar env prints.' }
+      return { provider: 'none', why: 'nothing else is set, and AWS_EC2_METADATA_DISABLED is true', change: setOurs }
     const endpoint = env['AWS_EC2_METADATA_SERVICE_ENDPOINT']
-    const isOurs =
-      endpoint !== undefined &&
-      URL.canParse(endpoint) &&
-      (ours.length === 0 ? loopback.test(new URL(endpoint).hostname) : ours.includes(new URL(endpoint).host))
-    const at = endpoint && URL.canParse(endpoint) ? new URL(endpoint).origin : 'no address'
-    const why = endpoint ? `AWS_EC2_METADATA_SERVICE_ENDPOINT is ${at}` : 'nothing else is set, so the instance itself is asked'
-    return { provider: 'instance metadata', why, isOurs, change: isOurs ? '' : 'Set what svidecar env prints.' }
+    const address = URL.parse(endpoint ?? '')
+    const isOurs = address !== null && (ours.length === 0 ? loopback.test(address.hostname) : ours.includes(address.host))
+    const why = endpoint ? `AWS_EC2_METADATA_SERVICE_ENDPOINT is ${address?.origin ?? 'no address'}` : 'nothing else is set, so the instance itself is asked'
+    return { provider: 'instance metadata', why, isOurs, change: isOurs ? '' : setOurs }
   },
 }
 
@@ -199,6 +195,6 @@ export function verdicts(seen: Seen): Verdict[] {
       const found = steps[step](seen, family)
       if (found !== undefined) return { sdk: family.sdk, isOurs: false, ...found }
     }
-    return { sdk: family.sdk, provider: 'none', isOurs: false, why: 'nothing is set', change: 'Set what svidecar env prints.' }
+    return { sdk: family.sdk, provider: 'none', isOurs: false, why: 'nothing is set', change: setOurs }
   })
 }

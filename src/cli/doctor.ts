@@ -4,19 +4,11 @@ import { join } from 'node:path'
 import { parseEnv } from 'node:util'
 import { type Verdict, verdicts } from '../aws/provider-chain.ts'
 import { errorText, failure, isFailure, sentence, systemReason, toFailure } from '../core/errors.ts'
-import type { StatusReport } from '../core/health.ts'
+import type { Check, StatusReport } from '../core/health.ts'
 import { ask, controlSocket, daemonOptions } from './client.ts'
 import type { Command, Io, Values } from './command.ts'
 import { configuration, runtimeDir } from './configuration.ts'
 import { pretty, table } from './render.ts'
-
-/** As daemon/doctor.ts answers. */
-interface Check {
-  readonly what: string
-  readonly result: 'ok' | 'warning' | 'failed'
-  readonly message: string
-  readonly remedy: string
-}
 
 const patienceMs = 60_000
 const mostBytes = 1 << 20
@@ -38,10 +30,9 @@ const reader =
       const file = openSync(root + path, constants.O_RDONLY | constants.O_NONBLOCK)
       try {
         const facts = fstatSync(file)
-        const { size } = facts
-        if (!facts.isFile() || size > mostBytes) return undefined
-        const bytes = Buffer.alloc(size)
-        return bytes.toString('utf8', 0, readSync(file, bytes, 0, size, 0))
+        if (!facts.isFile() || facts.size > mostBytes) return undefined
+        const bytes = Buffer.alloc(facts.size)
+        return bytes.toString('utf8', 0, readSync(file, bytes, 0, facts.size, 0))
       } finally {
         closeSync(file)
       }

@@ -14,6 +14,15 @@ export interface Problem {
   readonly runbook: string
 }
 
+/** One step of `svidecar doctor`. */
+export interface Check {
+  readonly what: string
+  readonly result: 'ok' | 'warning' | 'failed'
+  readonly message: string
+  /** Empty where nothing is to be done. */
+  readonly remedy: string
+}
+
 export interface HealthReport {
   /** Every required profile has credentials that are valid now, and every output lies there and has not expired. */
   readonly ready: boolean

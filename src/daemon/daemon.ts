@@ -114,12 +114,13 @@ export async function startDaemon(options: DaemonOptions) {
       }
     })
 
-  const rotateToken = (consumer: string): Promise<{ file: string; overlapSeconds: number } | undefined> =>
+  const rotateToken = (name: string): Promise<{ file: string; overlapSeconds: number } | undefined> =>
     inTurn(async () => {
-      if (config.consumers.every(({ name }) => name !== consumer)) return undefined
-      await listeners.apply(config, async () => {}, consumer)
-      emit({ type: 'consumer.token_rotated', consumer })
-      return { file: join(config.runtimeDir, tokenName(consumer)), overlapSeconds: overlapMs / 1_000 }
+      const consumer = config.consumers.find((one) => one.name === name)
+      if (consumer === undefined) return undefined
+      await listeners.renewToken(config, consumer)
+      emit({ type: 'consumer.token_rotated', consumer: name })
+      return { file: join(config.runtimeDir, tokenName(name)), overlapSeconds: overlapMs / 1_000 }
     })
 
   const skew = new Map<string, number>()

@@ -4,18 +4,12 @@ import { connect } from 'node:net'
 import { join } from 'node:path'
 import type { Config, IdentityConfig } from '../config/config.ts'
 import type { Clock } from '../core/clock.ts'
-import { errorText, type Failure, toFailure } from '../core/errors.ts'
-import type { StatusReport } from '../core/health.ts'
+import { errorText, type Failure, failure, systemReason, toFailure } from '../core/errors.ts'
+import type { Check, StatusReport } from '../core/health.ts'
 import { lintToken, lintX509 } from '../exchange/lint.ts'
+import type { X509Svid } from '../spiffe/x509-svid.ts'
 import { inspect } from './agent.ts'
 import { tokenName } from './runtime-dir.ts'
-
-export interface Check {
-  readonly what: string
-  readonly result: 'ok' | 'warning' | 'failed'
-  readonly message: string
-  readonly remedy: string
-}
 
 export interface DoctorOptions {
   readonly config: Config
@@ -30,9 +24,9 @@ export interface DoctorOptions {
 }
 
 const ok = (what: string, message: string): Check => ({ what, result: 'ok', message, remedy: '' })
-const wrong = (what: string, error: unknown, result: 'failed' | 'warning' = 'failed'): Check => {
+const wrong = (what: string, error: unknown): Check => {
   const { message, remedy } = toFailure(error)
-  return { what, result, message, remedy }
+  return { what, result: 'failed', message, remedy }
 }
 const attempt = (what: string, work: () => Promise<string>): Promise<Check> =>
   work().then(
@@ -41,6 +35,15 @@ const attempt = (what: string, work: () => Promise<string>): Promise<Check> =>
   )
 
 const toleratedSkew = 300
+
+function lint(what: string, svid: X509Svid): Check {
+  try {
+    const remark = lintX509(svid)
+    return remark === undefined ? ok(what, 'Roles Anywhere takes such certificates') : { ...ok(what, remark.message), result: 'warning' }
+  } catch (error) {
+    return wrong(what, error)
+  }
+}
 
 /** What the agent gives for an identity, and what AWS would say to it. */
 async function examine(identity: IdentityConfig, { config, clock }: DoctorOptions): Promise<Check[]> {
@@ -51,12 +54,7 @@ async function examine(identity: IdentityConfig, { config, clock }: DoctorOption
   try {
     const svid = await agent.x509Svid()
     checks.push(ok(what, `the agent at ${identity.workloadApi.text} gives the X.509-SVID ${svid.spiffeId} until ${new Date(svid.notAfter).toISOString()}`))
-    if (methods.some(({ kind }) => kind === 'roles_anywhere')) {
-      const remark = lintX509(svid)
-      checks.push(
-        remark === undefined ? ok(`${what}, lint`, 'Roles Anywhere takes such certificates') : { ...ok(`${what}, lint`, remark.message), result: 'warning' },
-      )
-    }
+    if (methods.some(({ kind }) => kind === 'roles_anywhere')) checks.push(lint(`${what}, lint`, svid))
   } catch (error) {
     checks.push(wrong(what, error))
   }
@@ -71,16 +69,16 @@ async function examine(identity: IdentityConfig, { config, clock }: DoctorOption
   return checks
 }
 
-/** Whether somebody listens there. */
-const reach = (address: string): Promise<void> =>
+/** Connects to a listener. Throws listen_failed. */
+const reach = (address: string): Promise<string> =>
   new Promise((resolve, reject) => {
     const [, host = '', port = ''] = /^\[?([^\]]*?)\]?:(\d+)$/.exec(address) ?? []
     const socket = address.startsWith('/') ? connect(address) : connect(Number(port), host === '0.0.0.0' ? '127.0.0.1' : host === '::' ? '::1' : host)
     socket.once('connect', () => {
       socket.destroy()
-      resolve()
+      resolve(`answers at ${address}`)
     })
-    socket.once('error', reject)
+    socket.once('error', (error) => reject(failure('listen_failed', `nothing answers at ${address}: ${systemReason(error)}`)))
   })
 
 async function examineDaemon({ config }: DoctorOptions, { refresh, status, skew }: NonNullable<DoctorOptions['running']>): Promise<Check[]> {
@@ -90,15 +88,12 @@ async function examineDaemon({ config }: DoctorOptions, { refresh, status, skew 
     const { accessKeyId, expiration, roleArn } = status().profiles.find(({ name }) => name === profile) ?? {}
     return ok(what, `AWS gave ${accessKeyId} for ${roleArn} until ${expiration}`)
   })
-  const clocks = [...skew].map(([profile, seconds]): Check => {
-    const message = `AWS's clock is ${Math.round(Math.abs(seconds))} s ${seconds < 0 ? 'behind' : 'ahead of'} this machine's`
-    const far = Math.abs(seconds) > toleratedSkew
-    return {
-      what: `clock, profile ${profile}`,
-      result: far ? 'warning' : 'ok',
-      message,
-      remedy: far ? 'Correct the clock (chrony, systemd-timesyncd): other software does not allow for it.' : '',
-    }
+  const clocks = config.profiles.flatMap(({ name }): Check[] => {
+    const seconds = skew.get(name)
+    if (seconds === undefined) return []
+    const told = ok(`clock, profile ${name}`, `AWS's clock is ${Math.round(Math.abs(seconds))} s ${seconds < 0 ? 'behind' : 'ahead of'} this machine's`)
+    if (Math.abs(seconds) <= toleratedSkew) return [told]
+    return [{ ...told, result: 'warning', remedy: 'Correct the clock (chrony, systemd-timesyncd): other software does not allow for it.' }]
   })
   const { outputs, problems, listeners } = status()
   const files = outputs.map(({ name, status: state, notAfter }): Check => {
@@ -111,13 +106,13 @@ async function examineDaemon({ config }: DoctorOptions, { refresh, status, skew 
       remedy: problem?.remedy ?? '',
     }
   })
-  const ports = Object.entries(listeners).map(([name, address]) => attempt(`listener ${name}`, () => reach(address).then(() => `answers at ${address}`)))
+  const ports = Object.entries(listeners).map(([name, address]) => attempt(`listener ${name}`, () => reach(address)))
   const tokens = config.consumers.map(({ name }) => {
     const path = join(config.runtimeDir, tokenName(name))
     return attempt(`consumer ${name}`, async () => {
-      const text = await readFile(path, 'latin1')
-      if (!/^[\w-]+$/.test(text)) throw new Error(`${path} holds something else than a token. svidecar rotate-token ${name} writes another`)
-      return `its token is in ${path}`
+      const text = await readFile(path, 'latin1').catch((error) => systemReason(error))
+      if (/^[\w-]+$/.test(text)) return `its token is in ${path}`
+      throw failure('runtime_dir', `its token is not in ${path}`, { remedy: `svidecar rotate-token ${name} writes another.` })
     })
   })
   return [...exchanges, ...clocks, ...files, ...(await Promise.all([...ports, ...tokens]))]

@@ -1,8 +1,8 @@
 // All listeners of the daemon as one set: a new configuration opens what is new before it closes what is gone.
-import type { Config } from '../config/config.ts'
+import type { Config, ConsumerConfig } from '../config/config.ts'
 import { errorText, sentence, toFailure } from '../core/errors.ts'
 import { listen, type OpenListener } from '../endpoints/server.ts'
-import { type Secrets, writeSecrets } from './runtime-dir.ts'
+import { renewToken, type Secrets, writeSecrets } from './runtime-dir.ts'
 import { type ListenerDeps, unavailable, wantedListeners } from './wanted-listeners.ts'
 
 interface Open extends OpenListener {
@@ -27,10 +27,9 @@ export function createListeners(deps: ListenerDeps) {
     },
     /**
      * Opens what is new; it answers 503 until `between` has brought the parts. Then every listener gets its handler, and what is gone is
-     * closed. `renewed`: the consumer that gets another token. Throws listen_failed, runtime_dir, config_invalid or what `between` throws, and then
-     * no listener has changed.
+     * closed. Throws listen_failed, runtime_dir, config_invalid or what `between` throws, and then no listener has changed.
      */
-    async apply<T>(config: Config, between: () => Promise<T>, renewed?: string): Promise<T> {
+    async apply<T>(config: Config, between: () => Promise<T>): Promise<T> {
       const wanted = wantedListeners(config, deps, stopping.signal)
       const before = open
       const next = new Map<string, Open>()
@@ -49,7 +48,7 @@ export function createListeners(deps: ListenerDeps) {
           }
         }
         // Last: another daemon in this directory, or a port in use, would have stopped us before any file is touched.
-        secrets = await writeSecrets(config, held, renewed === undefined ? undefined : { consumer: renewed, now: clock.boot() })
+        secrets = await writeSecrets(config, held)
         result = await between()
       } catch (error) {
         for (const [name, one] of next) if (isNew(name)) await one.stop()
@@ -75,12 +74,20 @@ export function createListeners(deps: ListenerDeps) {
         if (!next.has(name)) emit({ type: 'listener.closed', listener: name })
       }
       for (const { profile, uids } of config.imdsEndpoints)
-        if (uids === undefined && renewed === undefined)
+        if (uids === undefined)
           warn(
             `imds ${profile}`,
             `any local process can read the credentials of profile ${profile} from its IMDS endpoint: IMDS authenticates nobody. Set uids, or prefer the container endpoint where the SDK can use it`,
           )
       return result
+    },
+    /** Gives a consumer of the running configuration another token. Throws runtime_dir and config_invalid, and then the old one stays. */
+    async renewToken(config: Config, consumer: ConsumerConfig): Promise<void> {
+      const secrets = await renewToken(config.runtimeDir, consumer, held ?? new Map(), clock.boot())
+      held = secrets
+      // Tokens open the container endpoint alone.
+      const container = wantedListeners(config, deps, stopping.signal).find(({ name }) => name === 'container')
+      if (container !== undefined) await open.get('container')?.change(container.handler(open, secrets), container.at)
     },
     async stop(): Promise<void> {
       stopping.abort()

@@ -11,12 +11,6 @@ import type { Token } from '../endpoints/container.ts'
 /** What is secret in the directory, by the file's name: what lies there, and then what it has replaced a moment ago. */
 export type Secrets = ReadonlyMap<string, readonly Token[]>
 
-/** A new token for this consumer; the boot clock says when that is. */
-interface Rotation {
-  readonly consumer: string
-  readonly now: number
-}
-
 /** How long a replaced token still opens: SDKs read the file at each fetch, so this is for those that are on their way. */
 export const overlapMs = 300_000
 
@@ -64,7 +58,6 @@ async function reuse(directory: string, path: string, owner: number | undefined)
 export async function writeSecrets(
   { runtimeDir, consumers, imdsEndpoints }: Pick<Config, 'runtimeDir' | 'consumers' | 'imdsEndpoints'>,
   held?: Secrets,
-  rotation?: Rotation,
 ): Promise<Secrets> {
   const secrets = new Map<string, readonly Token[]>()
   const wanted = [
@@ -72,31 +65,39 @@ export async function writeSecrets(
     ...(imdsEndpoints.length === 0 ? [] : [{ ...imdsKey, name: imdsKeyName, rights: { mode: 0o600, uid: undefined } }]),
   ]
   for (const { name, rights, isOne, make } of wanted) {
-    const path = join(runtimeDir, name)
-    try {
-      const known = held?.get(name)
-      const isRotated = rotation !== undefined && name === tokenName(rotation.consumer)
-      // Nothing else is written then: what fails half-way would leave a token on disk that opens nothing.
-      if (rotation !== undefined && !isRotated && known !== undefined) {
-        secrets.set(name, known)
-        continue
-      }
-      const found = known?.[0]?.bytes ?? (await reuse(runtimeDir, path, rights.uid))
-      const bytes = !isRotated && found !== undefined && isOne(found) ? found : make()
-      await writeFileAtomic(path, bytes, rights)
-      const { now } = rotation ?? { now: 0 }
-      const older = isRotated ? known?.map((one) => ({ ...one, until: Math.min(one.until, now + overlapMs) })) : known?.slice(1)
-      secrets.set(name, [{ bytes, until: Number.POSITIVE_INFINITY }, ...(older?.filter(({ until }) => until > now) ?? [])])
-    } catch (error) {
-      const remedy =
-        systemCode(error) === 'EPERM'
-          ? 'Giving a file to another owner, or to a group that is not ours, needs CAP_CHOWN: leave owner out, and use a group of this process.'
-          : undefined
-      throw failure('runtime_dir', `cannot write ${path}: ${errorText(error)}`, { remedy, cause: error })
-    }
+    const known = held?.get(name)
+    const found = known?.[0]?.bytes ?? (await reuse(runtimeDir, join(runtimeDir, name), rights.uid).catch(cannotWrite(join(runtimeDir, name))))
+    const bytes = found !== undefined && isOne(found) ? found : make()
+    await put(join(runtimeDir, name), bytes, rights)
+    secrets.set(name, [{ bytes, until: Number.POSITIVE_INFINITY }, ...(known?.slice(1) ?? [])])
   }
   return secrets
 }
+
+/**
+ * Writes another token for a consumer; the one that is held opens for the overlap more. `now` is the boot clock. Nothing else is written: what
+ * fails half-way would leave a token on disk that opens nothing. Throws runtime_dir, and config_invalid for an unknown owner or group.
+ */
+export async function renewToken(runtimeDir: string, consumer: ConsumerConfig, held: Secrets, now: number): Promise<Secrets> {
+  const name = tokenName(consumer.name)
+  const bytes = token.make()
+  await put(join(runtimeDir, name), bytes, { mode: consumer.mode, ...consumerOwner(consumer) })
+  const older = (held.get(name) ?? []).map((one) => ({ ...one, until: Math.min(one.until, now + overlapMs) })).filter(({ until }) => until > now)
+  return new Map(held).set(name, [{ bytes, until: Number.POSITIVE_INFINITY }, ...older])
+}
+
+const cannotWrite =
+  (path: string) =>
+  (error: unknown): never => {
+    const remedy =
+      systemCode(error) === 'EPERM'
+        ? 'Giving a file to another owner, or to a group that is not ours, needs CAP_CHOWN: leave owner out, and use a group of this process.'
+        : undefined
+    throw failure('runtime_dir', `cannot write ${path}: ${errorText(error)}`, { remedy, cause: error })
+  }
+
+const put = (path: string, bytes: Buffer, rights: Ownership & { readonly mode: number }): Promise<void> =>
+  writeFileAtomic(path, bytes, rights).catch(cannotWrite(path))
 
 /** Looks up owner and group, by number or name. Throws config_invalid for unknown names. */
 export const ownerOf = ({ owner, group }: OwnerConfig, what: string): Ownership => ({

@@ -1,6 +1,6 @@
 // The operator's socket (0600): status, refresh, reload, new tokens. A pod without a shell cannot be signalled, so commands come this way.
 import { type Failure, toFailure } from '../core/errors.ts'
-import type { StatusReport } from '../core/health.ts'
+import type { Check, StatusReport } from '../core/health.ts'
 import { cleanPath, guardCredentials, json } from './guard.ts'
 import type { Answer, Handler } from './server.ts'
 
@@ -11,7 +11,7 @@ export interface Commands {
   /** Loads the configuration again. Throws config_invalid, and then nothing has changed. */
   readonly reload: () => Promise<{ changed: readonly string[] }>
   /** Tries every step from the agent to the files; what is wrong is a result. */
-  readonly doctor: () => Promise<readonly object[]>
+  readonly doctor: () => Promise<readonly Check[]>
   /** Gives a consumer another token; the old one opens for a while more. undefined: there is no such consumer. Throws runtime_dir. */
   readonly rotateToken: (consumer: string) => Promise<{ file: string; overlapSeconds: number } | undefined>
 }

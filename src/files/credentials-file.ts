@@ -7,21 +7,21 @@ import type { Clock } from '../core/clock.ts'
 import { failure, systemCode } from '../core/errors.ts'
 import { fileFailure, type Place, replaceFiles } from './place.ts'
 
-/** Keys of ours; an empty one is taken out, because botocore reads it before aws_session_token. The last is for people: no SDK reads it. */
-const keysOf = (credentials: Credentials): Readonly<Record<string, string>> => ({
-  aws_access_key_id: credentials.accessKeyId,
-  aws_secret_access_key: credentials.secretAccessKey.reveal(),
-  aws_session_token: credentials.sessionToken.reveal(),
-  aws_security_token: '',
-  aws_account_id: credentials.accountId,
-  x_security_token_expires: isoSeconds(credentials.expiration),
-})
-const ours = ['aws_access_key_id', 'aws_secret_access_key', 'aws_session_token', 'aws_security_token', 'aws_account_id', 'x_security_token_expires']
+/** What stands behind each key of ours. The last is for people: no SDK reads it. */
+const values = {
+  aws_access_key_id: ({ accessKeyId }: Credentials) => accessKeyId,
+  aws_secret_access_key: ({ secretAccessKey }: Credentials) => secretAccessKey.reveal(),
+  aws_session_token: ({ sessionToken }: Credentials) => sessionToken.reveal(),
+  aws_account_id: ({ accountId }: Credentials) => accountId,
+  x_security_token_expires: ({ expiration }: Credentials) => isoSeconds(expiration),
+}
+// botocore reads the last one before aws_session_token.
+const ours = [...Object.keys(values), 'aws_security_token']
 
 /** What a section of ours holds. */
 export const sectionBody = (credentials: Credentials): string =>
-  Object.entries(keysOf(credentials))
-    .flatMap(([key, value]) => (value === '' ? [] : [`${key} = ${value}\n`]))
+  Object.entries(values)
+    .map(([key, value]) => `${key} = ${value(credentials)}\n`)
     .join('')
 
 const headerOf = (line: string): string | undefined => /^\s*\[([^\]]*)\]/.exec(line)?.[1]?.trim()
@@ -55,7 +55,7 @@ export function withSection(text: string, section: string, body: string): string
   // What is indented behind ours would go on with our value: then, and where there was nothing of ours, to the end of the section.
   const last = kept.findLastIndex((line) => line.trim() !== '')
   if (place === undefined || /^[ \t]+[^\s#;]/.test(kept[place] ?? '')) place = last + 1
-  if (place > 0 && !kept[place - 1]?.endsWith('\n')) kept[place - 1] += eol
+  if (body !== '' && place > 0 && !kept[place - 1]?.endsWith('\n')) kept[place - 1] += eol
   const header = lines[start]?.endsWith('\n') ? [lines[start]] : [`${lines[start]}${eol}`]
   const isEmpty = body === '' && kept.every((line) => line.trim() === '')
   return [...lines.slice(0, start), ...(isEmpty ? [] : [...header, ...kept.toSpliced(place, 0, fresh)]), ...lines.slice(end)].join('')
@@ -106,9 +106,10 @@ export function credentialsFile(path: string, section: string, owner: Ownership,
   }
   let isFirst = true
   let written = ''
+  let mode = 0o600
 
   /** True if the file has changed. */
-  async function change(body: string, mode: number): Promise<boolean> {
+  async function change(body: string): Promise<boolean> {
     if (isFirst) await removeLeftovers(path)
     isFirst = false
     return locked(path, clock, async () => {
@@ -121,20 +122,24 @@ export function credentialsFile(path: string, section: string, owner: Ownership,
     })
   }
 
-  let mode = 0o600
   return {
     async write([file]) {
       if (file === undefined) return
       mode = file.mode
+      const body = file.data.toString('latin1')
       try {
         await mkdir(dirname(path), { recursive: true, mode: 0o700 })
-        await change(file.data.toString('latin1'), mode)
-        written = file.data.toString('latin1')
+        await change(body)
+        written = body
       } catch (error) {
         throw fileFailure(path, error)
       }
     },
-    isThere: async () => written === '' || withSection(await read(), section, written) === (await read()),
-    remove: () => change('', mode),
+    async isThere() {
+      if (written === '') return true
+      const text = await read()
+      return withSection(text, section, written) === text
+    },
+    remove: () => change(''),
   }
 }

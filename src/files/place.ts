@@ -106,8 +106,8 @@ async function prepare(file: NewFile, owner: Ownership): Promise<Prepared> {
   }
   const before = await stat(path).catch((error) => (systemCode(error) === 'ENOENT' ? undefined : Promise.reject(error)))
   if (before?.isDirectory()) throw Object.assign(new Error(`${path} is a directory`), { code: 'EISDIR' })
-  // A device, a pipe, or a file that has a second name somewhere: whoever reads there would lose sight of it.
   if (before !== undefined) await refusePlanted(path, before)
+  // A device, a pipe, or a file that has a second name somewhere: whoever reads there would lose sight of it.
   if (before !== undefined && (!before.isFile() || before.nlink > 1)) return inPlace()
   const mode = before !== undefined && file.keepMode ? before.mode & 0o7777 : file.mode
   let temporary: string

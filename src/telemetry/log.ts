@@ -27,24 +27,26 @@ const atomicBytes = 4_096
 export function createLog({ level, format, clock, write = toStderr }: LogOptions): Listener {
   // Lines of reads, until the end of this turn: under load many come in one, and one write for each would cost more than the answers.
   let reads = ''
-  let isOfRead = false
   const flush = (): void => {
     if (reads !== '') write(reads)
     reads = ''
   }
-  const put = (line: string): void => {
-    if (!isOfRead) {
-      flush()
-      return write(line)
-    }
+  const atOnce = (line: string): void => {
+    flush()
+    write(line)
+  }
+  const together = (line: string): void => {
     if (reads.length + line.length > atomicBytes) flush()
     if (reads === '') setImmediate(flush)
     reads += line
   }
-  const logger = pino(
-    { level, base: null, timestamp: () => `,"time":"${new Date(clock.now()).toISOString()}"`, formatters: { level: (label) => ({ level: label }) } },
-    { write: put },
-  )
+  const loggerTo = (put: (line: string) => void) =>
+    pino(
+      { level, base: null, timestamp: () => `,"time":"${new Date(clock.now()).toISOString()}"`, formatters: { level: (label) => ({ level: label }) } },
+      { write: put },
+    )
+  const logger = loggerTo(atOnce)
+  const readLogger = loggerTo(together)
   const last = new Map<string, number>()
   /** True for a refusal or a clock warning that was logged a moment ago in the same words. */
   const quiet = (event: Event, { message }: Line): boolean => {
@@ -60,9 +62,9 @@ export function createLog({ level, format, clock, write = toStderr }: LogOptions
     if (event.type === 'served' && !logger.isLevelEnabled(isRead(event) ? 'info' : 'debug')) return
     const line = describe(event)
     if (!logger.isLevelEnabled(line.level) || quiet(event, line)) return
-    isOfRead = event.type === 'served'
-    if (format === 'text') put(textLine(line, clock.now()))
-    else logger[line.level](line.fields, line.message)
+    const isOfRead = event.type === 'served'
+    if (format === 'json') (isOfRead ? readLogger : logger)[line.level](line.fields, line.message)
+    else (isOfRead ? together : atOnce)(textLine(line, clock.now()))
   }
 }
 

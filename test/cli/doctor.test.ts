@@ -53,13 +53,14 @@ test('a step that fails says why and what to do, the others go on, and the exit 
   onStage({ yaml: (world) => `${yaml(world)}files: [ { jwt: { audience: [a], path: /nonexistent/token } } ]\n` }, async (stage) => {
     await eventually('credentials are there', () => stage.daemon.status().profiles.every(({ status }) => status === 'fresh'))
     stage.world.aws.setFault({ status: 500 })
+    writeFileSync(join(stage.runtimeDir, 'app.token'), 'a token\n')
     const report = await examine(['--runtime-dir', stage.runtimeDir])
     assert.equal(report.status, 1)
     assert.equal(resultOf(report, 'identity default'), 'ok')
     const failed = report.daemon.filter(({ result }) => result === 'failed')
     assert.deepEqual(
       failed.map(({ what }) => what),
-      ['profile app', 'profile reports', 'jwt /nonexistent/token'],
+      ['profile app', 'profile reports', 'jwt /nonexistent/token', 'consumer app'],
     )
     for (const { message, remedy } of failed) assert.ok(message !== '' && remedy !== '')
     const { out } = await call(['doctor', '--runtime-dir', stage.runtimeDir])

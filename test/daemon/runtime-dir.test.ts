@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import type { ConsumerConfig } from '../../src/config/config.ts'
-import { ownerOf, prepareRuntimeDir, socketMode, writeSecrets } from '../../src/daemon/runtime-dir.ts'
+import { ownerOf, prepareRuntimeDir, renewToken, socketMode, writeSecrets } from '../../src/daemon/runtime-dir.ts'
 
 const root = process.getuid?.() === 0
 const consumer = (over: Partial<ConsumerConfig> = {}): ConsumerConfig => ({ name: 'app', profiles: [], audiences: [], mode: 0o440, ...over })
@@ -241,19 +241,19 @@ test('whoever may read a token may use its socket, which takes reading and writi
 
 test('a rotation writes one token and no other, and forgets those whose overlap is over', async (t) => {
   const runtimeDir = await folder(t)
-  const config = { runtimeDir, consumers: [consumer(), consumer({ name: 'web' })], imdsEndpoints: [] }
-  let held = await writeSecrets(config)
+  const app = consumer()
+  let held = await writeSecrets({ runtimeDir, consumers: [app, consumer({ name: 'web' })], imdsEndpoints: [] })
   // What could not be written has nothing to do with it.
   rmSync(join(runtimeDir, 'web.token'))
   mkdirSync(join(runtimeDir, 'web.token'))
   const [first] = held.get('app.token') ?? []
-  held = await writeSecrets(config, held, { consumer: 'app', now: 1_000 })
+  held = await renewToken(runtimeDir, app, held, 1_000)
   assert.deepEqual(
     held.get('app.token')?.map(({ until }) => until),
     [Number.POSITIVE_INFINITY, 301_000],
   )
   assert.deepEqual(held.get('app.token')?.[1]?.bytes, first?.bytes)
   assert.deepEqual(readFileSync(join(runtimeDir, 'app.token')), held.get('app.token')?.[0]?.bytes)
-  for (let n = 1; n < 20; n++) held = await writeSecrets(config, held, { consumer: 'app', now: n * 301_000 })
+  for (let n = 1; n < 20; n++) held = await renewToken(runtimeDir, app, held, n * 301_000)
   assert.equal(held.get('app.token')?.length, 2)
 })

@@ -46,6 +46,8 @@ describe('the section', () => {
     assert.equal(withSection(`[x]\na = b\n\n[app]\n${body}\n[y]\n`, 'app', ''), '[x]\na = b\n\n[y]\n')
     assert.equal(withSection(`[app]\n${body}region = a\n`, 'app', ''), '[app]\nregion = a\n')
     assert.equal(withSection('[x]\n', 'app', ''), '[x]\n')
+    assert.equal(withSection(`[app]\n${body}region = a`, 'app', ''), '[app]\nregion = a', 'a last line that does not end stays so')
+    assert.equal(withSection('[app]\nregion = a', 'app', ''), '[app]\nregion = a')
   })
 
   test('leaves every byte of others, whatever they wrote', () => {
