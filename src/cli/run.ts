@@ -1,5 +1,7 @@
 // The commands that obey a configuration: run, the daemon until a signal ends it; once, for init containers and jobs; check, for people.
+import { configFile } from '../config/load.ts'
 import { sentence, toFailure } from '../core/errors.ts'
+import { start } from '../core/run.ts'
 import { keepSocketsPrivate } from '../core/umask.ts'
 import { type Command, configOption, runtimeDirOption } from './command.ts'
 import { configuration } from './configuration.ts'
@@ -8,7 +10,7 @@ import { pretty } from './render.ts'
 
 export const run: Command = {
   options: { config: configOption, 'runtime-dir': runtimeDirOption },
-  details: 'SIGHUP loads the configuration again; SIGTERM and SIGINT end the daemon. The log goes to stderr.',
+  details: 'SIGHUP loads the configuration again (with reload: watch also the file itself does); SIGTERM and SIGINT end the daemon. The log goes to stderr.',
   example: 'svidecar run --config /etc/svidecar/config.yaml',
   async run(values, io) {
     keepSocketsPrivate()
@@ -16,13 +18,20 @@ export const run: Command = {
     const signals = ['SIGTERM', 'SIGINT', 'SIGHUP'] as const
     let next = io.nextSignal(signals)
     const load = () => configuration(values, io)
-    const { startDaemon } = await import('../daemon/daemon.ts')
+    const [{ startDaemon }, { versionOf, watchConfig }] = await Promise.all([import('../daemon/daemon.ts'), import('../daemon/config-watch.ts')])
+    const file = configFile(values['config'], io.env)
+    // Before it is read: what changes after that is a change.
+    const version = file === undefined ? undefined : await versionOf(file)
     const daemon = await startDaemon({ ...io, config: await load(), load, random: Math.random })
     process.on('unhandledRejection', (reason) => daemon.defect(toFailure(reason)))
+    const watching = file === undefined ? undefined : start(watchConfig(file, version, daemon, io.clock))
     for (;;) {
       const signal = await next
       next = io.nextSignal(signals)
-      if (signal !== 'SIGHUP') return daemon.stop(signal)
+      if (signal !== 'SIGHUP') {
+        void watching?.stop()
+        return daemon.stop(signal)
+      }
       daemon.reload().catch(() => {}) // told by its event
     }
   },

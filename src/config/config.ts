@@ -129,6 +129,7 @@ export interface Config {
   readonly statusEndpoint?: { readonly listen: ListenConfig } | undefined
   readonly runtimeDir: string
   readonly onIdentityWithdrawn: 'keep' | 'drop'
+  readonly reload: 'signal' | 'watch'
   readonly stopTimeoutMs: number
   readonly shutdownGraceMs: number
   readonly log: { readonly level: 'debug' | 'info' | 'warn' | 'error'; readonly format: 'json' | 'text' }

@@ -38,6 +38,12 @@ function namesIn(value: unknown): Declared {
   return { profile: names('profiles'), identity: identity.length === 0 ? ['default'] : identity }
 }
 
+/** The file that the configuration is read from; undefined where it is in the environment alone. */
+export function configFile(file: string | undefined, env: NodeJS.ProcessEnv): string | undefined {
+  if (file === undefined && env['SVIDECAR_CONFIG_YAML']) return undefined
+  return file ?? (env['SVIDECAR_CONFIG'] || (existsSync(defaultFile) ? defaultFile : undefined))
+}
+
 /** The text of the configuration that the environment names, or of the default file; undefined where there is none to read. */
 export function findConfigText(env: NodeJS.ProcessEnv): string | undefined {
   try {
@@ -49,8 +55,9 @@ export function findConfigText(env: NodeJS.ProcessEnv): string | undefined {
 
 /** What was written and where it comes from, what is wrong with it already, and how to tell the place of a mistake. */
 async function find(file: string | undefined, env: NodeJS.ProcessEnv) {
-  const inline = file === undefined && env['SVIDECAR_CONFIG_YAML']
-  const origin = inline ? 'SVIDECAR_CONFIG_YAML' : (file ?? (env['SVIDECAR_CONFIG'] || (existsSync(defaultFile) ? defaultFile : undefined)))
+  const path = configFile(file, env)
+  const inline = path === undefined && env['SVIDECAR_CONFIG_YAML']
+  const origin = inline ? 'SVIDECAR_CONFIG_YAML' : path
   if (origin !== undefined) return { origin, ...(await import('./yaml.ts')).readYaml(inline || readConfigFile(origin), origin, env) }
   const found = readEnv(env, 'the environment')
   if (found !== undefined) return { origin: 'the environment', ...found }

@@ -86,6 +86,7 @@ export function resolveConfig(raw: RawConfig, origin: string, around: Surroundin
     // Applications are told the path of their token file, and they run elsewhere.
     runtimeDir: resolve(raw.runtime_dir ?? defaultRuntimeDir(around)),
     onIdentityWithdrawn: raw.on_identity_withdrawn ?? 'keep',
+    reload: raw.reload ?? 'signal',
     stopTimeoutMs: milliseconds(raw.stop_timeout ?? '5s'),
     shutdownGraceMs: milliseconds(raw.shutdown_grace ?? '0s'),
     log: { level: raw.log?.level ?? 'info', format: raw.log?.format ?? (around.terminal ? 'text' : 'json') },

@@ -170,6 +170,10 @@ export const configSchema = group('svidecar', {
     ['keep', 'drop'],
     'When the agent takes the identity away: keep serving the credentials to their expiration, or drop them. Default keep.',
   ),
+  reload: oneOf(
+    ['signal', 'watch'],
+    'When the configuration file is loaded again, besides by `svidecar reload`: at SIGHUP, or also when the file has changed, as a ConfigMap does without a signal. Default signal.',
+  ),
   shutdown_grace: duration('How long to go on serving after SIGTERM, beside an application that drains. Default 0s.'),
   stop_timeout: duration('How long children may take to end when svidecar stops, before they are killed. Default 5s.'),
   files: many('What is written to disk. Nothing is, unless it is asked for here.', file),

@@ -136,6 +136,7 @@ export async function startDaemon(options: DaemonOptions) {
     metrics: metrics.render,
     commands: { refresh, reload, rotateToken, doctor },
     control,
+    env,
     further,
   })
   announce()
@@ -154,6 +155,9 @@ export async function startDaemon(options: DaemonOptions) {
     status: health.status,
     get listeners() {
       return listeners.open
+    },
+    get config() {
+      return config
     },
     reload,
     /** Tells of an error that nobody caught; everything goes on. */

@@ -1,7 +1,8 @@
 // All listeners of the daemon as one set: a new configuration opens what is new before it closes what is gone.
 import type { Config, ConsumerConfig } from '../config/config.ts'
 import { errorText, sentence, toFailure } from '../core/errors.ts'
-import { listen, type OpenListener } from '../endpoints/server.ts'
+import { inheritedSockets } from '../endpoints/inherited.ts'
+import { type ListenAt, listen, type OpenListener } from '../endpoints/server.ts'
 import { renewToken, type Secrets, writeSecrets } from './runtime-dir.ts'
 import { type ListenerDeps, unavailable, wantedListeners } from './wanted-listeners.ts'
 
@@ -18,6 +19,8 @@ export function createListeners(deps: ListenerDeps) {
   let open: ReadonlyMap<string, Open> = new Map()
   let held: Secrets | undefined
 
+  const inherited = inheritedSockets(deps.env)
+  const taken = (at: ListenAt): ListenAt => (at.kind === 'tcp' ? { ...at, descriptor: inherited.take(at.host, at.port) } : at)
   const warn = (listener: string, message: string) => emit({ type: 'listener.warning', listener, message })
   const defect = (error: unknown) => emit({ type: 'daemon.defect', failure: toFailure(error) })
 
@@ -41,7 +44,7 @@ export function createListeners(deps: ListenerDeps) {
           const key = at.kind === 'unix' ? at.path : JSON.stringify(at)
           const known = before.get(name)
           try {
-            next.set(name, known?.key === key ? known : { ...(await listen(name, at, unavailable, clock, defect)), key, credentials })
+            next.set(name, known?.key === key ? known : { ...(await listen(name, taken(at), unavailable, clock, defect)), key, credentials })
           } catch (error) {
             if (!optional) throw error
             warn(name, sentence(toFailure(error)))
@@ -73,6 +76,8 @@ export function createListeners(deps: ListenerDeps) {
         await one.stop()
         if (!next.has(name)) emit({ type: 'listener.closed', listener: name })
       }
+      if (inherited.left() > 0)
+        warn('systemd', `nobody answers on ${inherited.left()} of the sockets that systemd has handed over: no listener of the configuration has their address`)
       for (const { profile, uids } of config.imdsEndpoints)
         if (uids === undefined)
           warn(

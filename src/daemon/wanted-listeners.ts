@@ -20,6 +20,7 @@ export interface ListenerDeps extends World, Pick<ReturnType<typeof createHealth
   readonly metrics: () => Promise<{ contentType: string; body: string }>
   readonly commands: Commands
   readonly control: boolean
+  readonly env: NodeJS.ProcessEnv
   readonly further: readonly WantedListener[]
 }
 

@@ -8,13 +8,14 @@ export interface Ends {
   readonly server: readonly [address: string, port: number]
 }
 
-const tables = ['/proc/net/tcp', '/proc/net/tcp6']
+export const tables = ['/proc/net/tcp', '/proc/net/tcp6']
 
-/** An address and port as the table has them: hexadecimal, each 32-bit word of the address in the byte order of the machine. */
-function spelled([address, port]: Ends['client'], six: boolean): string | undefined {
+/** An address and port as the table has them: hexadecimal, each 32-bit word of the address in the byte order of the machine. Of IPv6 only ::1 and ::. */
+export function spelled([address, port]: Ends['client'], six: boolean): string | undefined {
   const v4 = /(?:^|:)(\d+)\.(\d+)\.(\d+)\.(\d+)$/.exec(address)?.slice(1).map(Number)
-  if (v4 === undefined && (!six || address !== '::1')) return undefined
-  const bytes = six ? Buffer.from([...Array(10).fill(0), ...(v4 === undefined ? [0, 0, 0, 0, 0, 1] : [0xff, 0xff, ...v4])]) : Buffer.from(v4 ?? [])
+  if (v4 === undefined && (!six || !['::1', '::'].includes(address))) return undefined
+  const low = v4 === undefined ? [0, 0, 0, 0, 0, address === '::1' ? 1 : 0] : [0xff, 0xff, ...v4]
+  const bytes = six ? Buffer.from([...Array(10).fill(0), ...low]) : Buffer.from(v4 ?? [])
   return `${(endianness() === 'LE' ? bytes.swap32() : bytes).toString('hex')}:${port.toString(16).padStart(4, '0')}`.toUpperCase()
 }
 

@@ -29,7 +29,8 @@ export interface Answer {
 export type Handler = (request: Request) => Answer | Promise<Answer>
 
 export type ListenAt =
-  | { readonly kind: 'tcp'; readonly host: string; readonly port: number; readonly loopbackOnly: boolean }
+  /** `descriptor`: a socket that listens there already. */
+  | { readonly kind: 'tcp'; readonly host: string; readonly port: number; readonly loopbackOnly: boolean; readonly descriptor?: number | undefined }
   | { readonly kind: 'unix'; readonly path: string; readonly mode: number; readonly uid?: number | undefined; readonly gid?: number | undefined }
 
 export type OpenListener = Awaited<ReturnType<typeof listen>>
@@ -73,7 +74,7 @@ export async function listen(name: string, at: ListenAt, first: Handler, clock: 
       await removeStale(at.path)
       await app.listen({ path: at.path })
       await setRights(at)
-    } else await app.listen({ host: at.host, port: at.port })
+    } else await app.listen({ host: at.host, port: at.port, ...(at.descriptor === undefined ? {} : { fd: at.descriptor }) })
   } catch (error) {
     await app.close().catch(() => {})
     const where = at.kind === 'unix' ? at.path : `${at.host}:${at.port}`

@@ -16,6 +16,7 @@ const nothing: Omit<Config, 'identities' | 'files' | 'hooks'> = {
   imdsEndpoints: [],
   runtimeDir: '',
   onIdentityWithdrawn: 'keep',
+  reload: 'signal',
   stopTimeoutMs: 5_000,
   shutdownGraceMs: 0,
   log: { level: 'info', format: 'text' },

@@ -108,3 +108,15 @@ test('many SIGHUPs close together do not end it, and it still obeys afterwards',
   daemon.child.kill('SIGTERM')
   assert.equal((await daemon.ended).code, 0)
 })
+
+test('with reload: watch the file is enough, right or wrong', async (t) => {
+  const directory = await folder(t)
+  const more = 'reload: watch\n'
+  const daemon = await startDaemon(t, ['--config', await writeConfig(directory, config(directory, { more }))])
+  await writeConfig(directory, config(directory, { more }).replace('[app]', '[ap]'))
+  await daemon.logged({ event: 'config.reload_failed', code: 'config_invalid' })
+  await writeConfig(directory, config(directory, { ...two, more }))
+  await daemon.logged({ event: 'listener.opened', listener: 'consumer web' })
+  daemon.child.kill('SIGTERM')
+  assert.equal((await daemon.ended).code, 0)
+})

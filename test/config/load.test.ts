@@ -54,6 +54,7 @@ test('a file with every key is accepted, and means what it says', async () => {
     statusEndpoint: { listen: { host: '127.0.0.1', port: 9914 } },
     runtimeDir: '/run/svidecar',
     onIdentityWithdrawn: 'keep',
+    reload: 'watch',
     stopTimeoutMs: 7_000,
     shutdownGraceMs: 5_000,
     files: [

@@ -35,6 +35,7 @@ metrics_endpoint: { listen: 0.0.0.0:9913, host_names: [metrics.internal] }
 status_endpoint: { listen: 127.0.0.1:9914 }
 runtime_dir: /run/svidecar
 on_identity_withdrawn: keep
+reload: watch
 shutdown_grace: 5s
 stop_timeout: 7s
 files:
