@@ -8,7 +8,8 @@ export interface Ends {
   readonly server: readonly [address: string, port: number]
 }
 
-export const tables = ['/proc/net/tcp', '/proc/net/tcp6']
+// Below self, since with systemd's ProcSubset=pid there is no /proc/net.
+export const tables = ['/proc/self/net/tcp', '/proc/self/net/tcp6']
 
 /** An address and port as the table has them: hexadecimal, each 32-bit word of the address in the byte order of the machine. Of IPv6 only ::1 and ::. */
 export function spelled([address, port]: Ends['client'], six: boolean): string | undefined {

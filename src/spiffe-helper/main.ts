@@ -88,7 +88,7 @@ async function runDaemon(helper: HelperConfig, { io, log, stopped }: Context): P
   const { startDaemon } = await import('../daemon/daemon.ts')
   const { health } = helper
   // All interfaces, as the original: the kubelet comes by the pod's address.
-  const host = existsSync('/proc/net/if_inet6') ? '::' : '0.0.0.0'
+  const host = existsSync('/proc/self/net/if_inet6') ? '::' : '0.0.0.0'
   const daemon = await startDaemon({
     ...io,
     config,

@@ -17,8 +17,8 @@ const v6 = { client: '00000000000000000000000001000000:82E5', server: '000000000
 const tables =
   (tcp: string, tcp6 = '') =>
   async (path: string) => {
-    if (path === '/proc/net/tcp') return head + tcp
-    if (path === '/proc/net/tcp6') return head + tcp6
+    if (path === '/proc/self/net/tcp') return head + tcp
+    if (path === '/proc/self/net/tcp6') return head + tcp6
     throw new Error(path)
   }
 
