@@ -90,6 +90,7 @@ const homes: Readonly<Record<string, readonly string[]>> = {
   'zod/mini': ['src/config/schema.ts', 'src/config/shape.ts'],
   'zod/v4/locales/en.js': ['src/config/shape.ts'],
   yaml: ['src/config/yaml.ts'],
+  'fastest-levenshtein': ['src/config/mistakes.ts'],
   jose: ['test/support/world/'],
   '@peculiar/asn1-schema': ['test/support/world/certificate.ts'],
   '@peculiar/asn1-x509': ['test/support/world/certificate.ts'],

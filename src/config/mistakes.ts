@@ -1,4 +1,5 @@
 // All mistakes of a configuration at once, each with its place and, for a wrong key, the nearest right one.
+import { closest, distance } from 'fastest-levenshtein'
 import { errorText, type Failure, failure, isFailure, sentence } from '../core/errors.ts'
 
 export type Path = readonly (string | number)[]
@@ -26,20 +27,9 @@ export function mistakesFailure(origin: string, mistakes: readonly Mistake[]): F
 
 /** The candidate that a person most likely meant, or undefined when none is near. */
 export function nearest(word: string, candidates: readonly string[]): string | undefined {
-  const scored = candidates.map((candidate) => ({ candidate, distance: editDistance(word.toLowerCase().replaceAll('-', '_'), candidate) }))
-  const [best] = scored.sort((a, b) => a.distance - b.distance)
-  return best !== undefined && best.distance <= Math.max(2, Math.floor(word.length / 3)) ? best.candidate : undefined
-}
-
-/** Levenshtein's distance. */
-function editDistance(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, index) => index)
-  for (const [i, one] of a.split('').entries()) {
-    const next = [i + 1]
-    for (const [j, other] of b.split('').entries()) next.push(Math.min((next[j] ?? 0) + 1, (row[j + 1] ?? 0) + 1, (row[j] ?? 0) + (one === other ? 0 : 1)))
-    row = next
-  }
-  return row[b.length] ?? 0
+  const meant = word.toLowerCase().replaceAll('-', '_')
+  const best = candidates.length === 0 ? undefined : closest(meant, candidates)
+  return best !== undefined && distance(meant, best) <= Math.max(2, Math.floor(word.length / 3)) ? best : undefined
 }
 
 /** That there is no such thing, and what there is instead. */
