@@ -20,6 +20,7 @@ export function createMetrics() {
 
   const build = gauge('build_info', 'Always 1; says what runs.', 'version', 'commit', 'node_version')
   const loaded = gauge('config_last_reload_timestamp_seconds', 'When the running configuration was loaded.')
+  const loadable = gauge('config_last_reload_successful', '0 while what was to be loaded last has mistakes and an older configuration runs.')
   const reloadFailures = counter('config_reload_failures_total', 'Configurations that were not loaded because of mistakes.')
   const connected = gauge(
     'workload_api_connected',
@@ -77,11 +78,13 @@ export function createMetrics() {
     'daemon.starting': (event) => build.set({ version: event.version, commit: event.commit, node_version: process.version }, 1),
     'config.loaded': (event) => {
       loaded.set(event.at / 1000)
+      loadable.set(1)
       known['profile'] = new Set(event.profiles.map(({ name }) => name))
       known['identity'] = new Set(event.identities)
       known['hook'] = new Set(event.hooks)
       known['output'] = new Set(event.outputs.map(({ output }) => output))
       for (const { output } of event.outputs) for (const one of [writes, writeFailures]) one.inc({ output }, 0)
+      for (const hook of event.hooks) for (const outcome of ['done', 'failed']) hooks.inc({ hook, outcome }, 0)
       reloadFailures.inc(0)
       for (const { name, method, identity } of event.profiles) {
         // Series exist before their first event: an alert on increase() needs the zero.
@@ -91,7 +94,10 @@ export function createMetrics() {
         restarts.inc({ identity }, 0)
       }
     },
-    'config.reload_failed': () => reloadFailures.inc(),
+    'config.reload_failed': () => {
+      loadable.set(0)
+      reloadFailures.inc()
+    },
     'identity.connected': (event) => tell(event.identity, event.stream, true),
     'identity.disconnected': (event) => {
       tell(event.identity, event.stream, false)

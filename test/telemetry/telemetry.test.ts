@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { failure } from '../../src/core/errors.ts'
-import type { Event } from '../../src/core/events.ts'
+import type { Event, EventOf } from '../../src/core/events.ts'
 import { describe } from '../../src/telemetry/describe.ts'
 import { createHealth } from '../../src/telemetry/health.ts'
 import { createLog } from '../../src/telemetry/log.ts'
@@ -208,8 +208,13 @@ test('metrics count what happened, in base units, with zeros before the first ev
     assert.match(name, /^svidecar_[a-z0-9_]+$/)
     assert.match(help, /\.$/, name)
   }
-  listener(loaded('b'))
-  assert.doesNotMatch((await render()).body, /profile="a"/, 'series of a profile that is gone are gone')
+  listener({ type: 'config.reload_failed', failure: failure('config_invalid', 'x') })
+  assert.match((await render()).body, /^svidecar_config_last_reload_successful 0$/m)
+  listener({ ...(loaded('b') as EventOf<'config.loaded'>), hooks: ['1 run'] })
+  const { body: later } = await render()
+  assert.doesNotMatch(later, /profile="a"/, 'series of a profile that is gone are gone')
+  assert.match(later, /^svidecar_config_last_reload_successful 1$/m)
+  assert.match(later, /^svidecar_hook_runs_total\{hook="1 run",outcome="failed"\} 0$/m)
 })
 
 test('systemd hears of readiness, of what is missing and of the end, in order', async () => {
