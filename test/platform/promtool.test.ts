@@ -1,12 +1,12 @@
 // What /metrics says of a daemon that has worked is clean for Prometheus's own linter, and holds no secret.
-// Runs in .ci/run, which brings promtool and names it in SVIDECAR_PROMTOOL.
 import assert from 'node:assert/strict'
-import { spawnSync } from 'node:child_process'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { endpoints, openHouse, profileNames, runCommand, worldOf } from '../sdk/support.ts'
 import { eventually } from '../support/eventually.ts'
+import { run } from './machine.ts'
+import { program } from './prometheus.ts'
 
 test('the metrics of a daemon that has served, refused and renewed pass promtool, and no secret is among them', async (t) => {
   const house = await openHouse(worldOf(3600))
@@ -52,8 +52,6 @@ test('the metrics of a daemon that has served, refused and renewed pass promtool
     assert.ok(!house.log.join('').includes(secret), 'a secret is in the log')
   }
 
-  const promtool = process.env['SVIDECAR_PROMTOOL'] ?? 'promtool'
-  const { error, status, stdout, stderr } = spawnSync(promtool, ['check', 'metrics'], { input: metrics, encoding: 'utf8' })
-  assert.equal(error, undefined, `cannot run ${promtool}: set SVIDECAR_PROMTOOL, or have promtool on PATH (Debian: prometheus)`)
+  const { status, stdout, stderr } = await run([program('promtool'), 'check', 'metrics'], { input: metrics })
   assert.deepEqual({ status, stdout, stderr }, { status: 0, stdout: '', stderr: '' })
 })
