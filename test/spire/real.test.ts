@@ -19,7 +19,7 @@ describe('with SPIRE', () => {
     return server
   }
   before(async () => {
-    for (const authority of ['self-signed', 'intermediate'] as const) servers.set(authority, await startSpire(bin, authority))
+    for (const authority of ['self-signed', 'intermediate'] as const) servers.set(authority, await startSpire(bin, { authority }))
   })
   after(async () => {
     await Promise.all([...servers.values()].map((server) => server.close()))
@@ -28,7 +28,7 @@ describe('with SPIRE', () => {
   const open = async (scenario: Scenario): Promise<World> => {
     const { world: options = {}, ownServer = false } = scenario
     if (!ownServer) return openRealWorld(serverOf(scenario), options)
-    const server = await startSpire(bin, options.authority ?? 'self-signed')
+    const server = await startSpire(bin, { authority: options.authority ?? 'self-signed' })
     const world = await openRealWorld(server, options)
     return {
       ...world,

@@ -1,5 +1,6 @@
 // A real SPIRE server in a folder of its own, and the agents that belong to it, as processes that do not outlive the tests.
 import { type ChildProcess, execFile, spawn } from 'node:child_process'
+import { X509Certificate } from 'node:crypto'
 import { closeSync, openSync, readFileSync, rmSync } from 'node:fs'
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
@@ -7,12 +8,20 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { createKey } from '../support/dev/authority.ts'
-import { createCertificate, type Name } from '../support/world/certificate.ts'
+import { createCertificate } from '../support/world/certificate.ts'
+import { quoted, shipped } from './shipped.ts'
 import { accepting } from './world.ts'
+
+/** self-signed: deploy/spire/server-oidc.conf, with `iss` in its tokens. intermediate: server-roles-anywhere.conf, without. */
+export type Authority = 'self-signed' | 'intermediate'
 
 export interface Spire {
   readonly trustDomain: string
   readonly issuer: string | undefined
+  /** With server.log, server/ and upstream/. */
+  readonly folder: string
+  /** Of the server's API. */
+  readonly socket: string
   /** spire-server's command line; returns what it printed as JSON. */
   server(...args: readonly string[]): Promise<unknown>
   /** Kills the server, as a crash would. */
@@ -58,25 +67,32 @@ for (const [name, code] of [
 ] as const)
   process.once(name, () => process.exit(code))
 
-/** Starts a server: self-signed with `iss` in its tokens, or below an upstream authority and without. `bin` holds the executables. */
-export async function startSpire(bin: string, authority: 'self-signed' | 'intermediate'): Promise<Spire> {
+export interface SpireOptions {
+  readonly authority: Authority
+  /** Of the server, for its AWS SDK. Left out, there is no AWS for it. */
+  readonly env?: NodeJS.ProcessEnv
+}
+
+// The publisher is told at once that nobody answers.
+const withoutAws = { AWS_ENDPOINT_URL_ROLESANYWHERE: 'http://127.0.0.1:1', AWS_ACCESS_KEY_ID: 'none', AWS_SECRET_ACCESS_KEY: 'none', AWS_MAX_ATTEMPTS: '1' }
+
+/** Starts a server. `bin` holds the executables. */
+export async function startSpire(bin: string, { authority, env = withoutAws }: SpireOptions): Promise<Spire> {
   const folder = await mkdtemp(join(tmpdir(), 'spire-'))
   folders.add(folder)
   const port = await freePort()
-  const trustDomain = 'spire.conformance'
-  const issuer = authority === 'intermediate' ? undefined : 'https://oidc.spire.conformance'
   const socket = join(folder, 'server', 'api.sock')
   const config = join(folder, 'server.conf')
   await mkdir(join(folder, 'server'))
-  await writeFile(config, serverConfig({ folder, port, trustDomain, issuer, upstream: issuer === undefined }))
-  if (issuer === undefined) await writeUpstream(folder)
+  await writeFile(config, serverConfig(authority, folder, { server: port, health: await freePort() }))
+  if (authority === 'intermediate') await writeRoot(join(folder, 'upstream'))
   let process: Process | undefined
 
-  const launch = (program: string, args: readonly string[], log: string, path: string): Promise<Process> => startProcess(join(bin, program), args, log, path)
-
   const spire: Spire = {
-    trustDomain,
-    issuer,
+    folder,
+    socket,
+    trustDomain: 'example.org',
+    issuer: authority === 'self-signed' ? 'https://oidc.example.org' : undefined,
     async server(...args) {
       const { stdout } = await run(join(bin, 'spire-server'), [...args, '-socketPath', socket, '-output', 'json'])
       return JSON.parse(stdout)
@@ -86,18 +102,21 @@ export async function startSpire(bin: string, authority: 'self-signed' | 'interm
       await process?.gone
     },
     async start() {
-      process = await launch('spire-server', ['run', '-config', config], join(folder, 'server.log'), socket)
+      process = await startProcess([join(bin, 'spire-server'), 'run', '-config', config], { env, log: join(folder, 'server.log'), path: socket })
     },
     async agentFolder(name) {
       const own = join(folder, name)
       await mkdir(join(own, 'data'), { recursive: true })
+      const { stdout } = await run(join(bin, 'spire-server'), ['bundle', 'show', '-socketPath', socket])
+      await writeFile(join(own, 'bootstrap.pem'), stdout)
       return own
     },
     async agent(own, options) {
       const file = join(own, 'agent.conf')
-      await writeFile(file, agentConfig({ folder: own, port, trustDomain, ...options }))
+      await writeFile(file, agentConfig(own, { server: port, health: await freePort() }, options))
       const token = options.joinToken === undefined ? [] : ['-joinToken', options.joinToken]
-      return launch('spire-agent', ['run', '-config', file, ...token], join(own, 'agent.log'), options.path)
+      const command = [join(bin, 'spire-agent'), 'run', '-config', file, '-logLevel', 'DEBUG', ...token]
+      return startProcess(command, { log: join(own, 'agent.log'), path: options.path })
     },
     async fetchX509(path) {
       const args = ['api', 'fetch', 'x509', '-socketPath', path, '-output', 'json', '-timeout', '2s']
@@ -114,10 +133,17 @@ export async function startSpire(bin: string, authority: 'self-signed' | 'interm
   return spire
 }
 
+interface Start {
+  readonly env?: NodeJS.ProcessEnv
+  readonly log: string
+  /** Of its socket. */
+  readonly path: string
+}
+
 /** Starts a process and waits until its socket accepts connections; its words go to `log`. */
-async function startProcess(program: string, args: readonly string[], log: string, path: string): Promise<Process> {
+export async function startProcess([program = '', ...args]: readonly string[], { env = {}, log, path }: Start): Promise<Process> {
   const file = openSync(log, 'a')
-  const child = spawn(program, args, { stdio: ['ignore', file, file] })
+  const child = spawn(program, args, { stdio: ['ignore', file, file], env: { PATH: process.env['PATH'], ...env } })
   closeSync(file)
   alive.add(child)
   const gone = new Promise<void>((resolve) => {
@@ -138,7 +164,7 @@ async function startProcess(program: string, args: readonly string[], log: strin
   return { gone, signal: (name) => void child.kill(name) }
 }
 
-async function freePort(): Promise<number> {
+export async function freePort(): Promise<number> {
   const server = createServer()
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   const address = server.address()
@@ -147,78 +173,68 @@ async function freePort(): Promise<number> {
   return address.port
 }
 
-/** A root of our own above SPIRE's authority. */
-async function writeUpstream(folder: string): Promise<void> {
+/** Writes a new root, for SPIRE's authority to be below of, as root.pem and root.key. */
+export async function writeRoot(folder: string, name = 'Example root'): Promise<X509Certificate> {
   const key = await createKey('ec-p256')
-  const name: Name = [
-    ['C', 'US'],
-    ['O', 'conformance upstream'],
-  ]
   const now = Math.floor(Date.now() / 1000) * 1000
-  const root = createCertificate({ key, subject: name, notBefore: now - 60_000, notAfter: now + 7 * 86_400_000, ca: true, uris: [] })
-  const pem = `-----BEGIN CERTIFICATE-----\n${root.toString('base64').replace(/.{64}(?=.)/g, '$&\n')}\n-----END CERTIFICATE-----\n`
-  await writeFile(join(folder, 'upstream.pem'), pem)
-  await writeFile(join(folder, 'upstream.key'), key.export({ type: 'pkcs8', format: 'pem' }), { mode: 0o600 })
+  const subject = [
+    ['C', 'US'],
+    ['O', name],
+  ] as const
+  const root = new X509Certificate(createCertificate({ key, subject, notBefore: now - 60_000, notAfter: now + 7 * 86_400_000, ca: true, uris: [] }))
+  await mkdir(folder, { recursive: true })
+  await writeFile(join(folder, 'root.key'), key.export({ type: 'pkcs8', format: 'pem' }), { mode: 0o600 })
+  await writeFile(join(folder, 'root.pem'), root.toString())
+  return root
 }
 
-interface ServerConfig {
-  readonly folder: string
-  readonly port: number
-  readonly trustDomain: string
-  readonly issuer: string | undefined
-  readonly upstream: boolean
+interface Ports {
+  readonly server: number
+  readonly health: number
 }
 
-// The CA's own life stays at its 24 hours: an agent's SVID is capped by it, and a joined agent cannot join again.
-const serverConfig = ({ folder, port, trustDomain, issuer, upstream }: ServerConfig): string => `
-server {
-  bind_address = "127.0.0.1"
-  bind_port = "${port}"
-  trust_domain = "${trustDomain}"
-  socket_path = "${folder}/server/api.sock"
-  data_dir = "${folder}/server"
-  log_level = "DEBUG"
-  default_x509_svid_ttl = "1h"
-  default_jwt_svid_ttl = "5m"
-  agent_ttl = "1h"
-  ${issuer === undefined ? '' : `jwt_issuer = "${issuer}"`}
-  ratelimit { attestation = false }
-  experimental { cache_reload_interval = "1s" }
-}
-plugins {
-  DataStore "sql" { plugin_data { database_type = "sqlite3"
-    connection_string = "${folder}/server/db.sqlite3" } }
-  NodeAttestor "join_token" { plugin_data {} }
-  KeyManager "disk" { plugin_data { keys_path = "${folder}/server/keys.json" } }
-  ${upstream ? `UpstreamAuthority "disk" { plugin_data { cert_file_path = "${folder}/upstream.pem"\n key_file_path = "${folder}/upstream.key" } }` : ''}
-}
-`
-
-interface AgentConfig extends AgentProcessOptions {
-  readonly folder: string
-  readonly port: number
-  readonly trustDomain: string
+/** What a server beside others on one machine cannot have as it is shipped. */
+export function serverConfig(authority: Authority, folder: string, ports: Ports): string {
+  const own = (path: string) => quoted(join(folder, path))
+  return shipped(`server-${authority === 'self-signed' ? 'oidc' : 'roles-anywhere'}.conf`, {
+    set: {
+      'server.bind_address': quoted('127.0.0.1'),
+      'server.bind_port': quoted(ports.server),
+      'server.socket_path': own('server/api.sock'),
+      'server.data_dir': own('server'),
+      'DataStore "sql".connection_string': own('server/datastore.sqlite3'),
+      'KeyManager "disk".keys_path': own('server/keys.json'),
+      'health_checks.bind_port': quoted(ports.health),
+      ...(authority === 'intermediate' && {
+        'UpstreamAuthority "disk".cert_file_path': own('upstream/root.pem'),
+        'UpstreamAuthority "disk".key_file_path': own('upstream/root.key'),
+      }),
+    },
+    // So that changes arrive within a test's patience, and all agents may come from one address at once.
+    add: { server: 'experimental { cache_reload_interval = "1s" }\nratelimit { attestation = false }' },
+  })
 }
 
-const agentConfig = (config: AgentConfig): string => `
-agent {
-  server_address = "127.0.0.1"
-  server_port = "${config.port}"
-  trust_domain = "${config.trustDomain}"
-  socket_path = "${config.path}"
-  data_dir = "${config.folder}/data"
-  log_level = "DEBUG"
-  insecure_bootstrap = true
-  allow_unauthenticated_verifiers = ${config.unauthenticatedVerifiers ?? false}
-  workload_x509_svid_key_type = "${config.workloadKey ?? 'ec-p256'}"
-  experimental {
-    sync_interval = "1s"
-    ratelimit { fetch_x509_svid = ${config.streamsPerSecond ?? 0} }
-  }
+/** The same of an agent, and what a scenario asks of it. */
+export function agentConfig(folder: string, ports: Ports, options: Omit<AgentProcessOptions, 'joinToken'>): string {
+  const { path, workloadKey, unauthenticatedVerifiers, streamsPerSecond } = options
+  const own = (name: string) => quoted(join(folder, name))
+  const experimental = ['sync_interval = "1s"', ...(streamsPerSecond === undefined ? [] : [`ratelimit { fetch_x509_svid = ${streamsPerSecond} }`])]
+  const more = [
+    `experimental {\n${experimental.join('\n')}\n}`,
+    ...(workloadKey === undefined ? [] : [`workload_x509_svid_key_type = ${quoted(workloadKey)}`]),
+    ...(unauthenticatedVerifiers === true ? ['allow_unauthenticated_verifiers = true'] : []),
+  ]
+  return shipped('agent.conf', {
+    set: {
+      'agent.server_address': quoted('127.0.0.1'),
+      'agent.server_port': quoted(ports.server),
+      'agent.trust_bundle_path': own('bootstrap.pem'),
+      'agent.socket_path': quoted(path),
+      'agent.data_dir': own('data'),
+      'KeyManager "disk".directory': own('data'),
+      'health_checks.bind_port': quoted(ports.health),
+    },
+    add: { agent: more.join('\n') },
+  })
 }
-plugins {
-  NodeAttestor "join_token" { plugin_data {} }
-  KeyManager "disk" { plugin_data { directory = "${config.folder}/data" } }
-  WorkloadAttestor "unix" { plugin_data {} }
-}
-`
