@@ -40,6 +40,7 @@ export async function openRealWorld(spire: Spire, options: WorldOptions): Promis
     `-spiffeID=spiffe://${trustDomain}${spiffePath}`,
     `-selector=unix:uid:${process.getuid?.()}`,
     ...(entry.hint === undefined ? [] : [`-hint=${entry.hint}`]),
+    ...(entry.dnsNames ?? []).map((name) => `-dns=${name}`),
     ...(entry.x509 === 'short' ? ['-x509SVIDTTL=24'] : []),
     ...(entry.jwt === 'short' ? ['-jwtSVIDTTL=20'] : []),
     ...(entry.federatesWith ?? []).map((foreign) => `-federatesWith=spiffe://${foreign}`),

@@ -70,14 +70,21 @@ for (const [name, code] of [
 export interface SpireOptions {
   readonly authority: Authority
   /** Of the server, for its AWS SDK. Left out, there is no AWS for it. */
-  readonly env?: NodeJS.ProcessEnv
+  readonly env?: (folder: string) => NodeJS.ProcessEnv
+  /** Is done when the folder is ready and the server has not started. */
+  readonly before?: (folder: string) => Promise<void>
 }
 
 // The publisher is told at once that nobody answers.
-const withoutAws = { AWS_ENDPOINT_URL_ROLESANYWHERE: 'http://127.0.0.1:1', AWS_ACCESS_KEY_ID: 'none', AWS_SECRET_ACCESS_KEY: 'none', AWS_MAX_ATTEMPTS: '1' }
+const withoutAws = () => ({
+  AWS_ENDPOINT_URL_ROLESANYWHERE: 'http://127.0.0.1:1',
+  AWS_ACCESS_KEY_ID: 'none',
+  AWS_SECRET_ACCESS_KEY: 'none',
+  AWS_MAX_ATTEMPTS: '1',
+})
 
 /** Starts a server. `bin` holds the executables. */
-export async function startSpire(bin: string, { authority, env = withoutAws }: SpireOptions): Promise<Spire> {
+export async function startSpire(bin: string, { authority, env = withoutAws, before }: SpireOptions): Promise<Spire> {
   const folder = await mkdtemp(join(tmpdir(), 'spire-'))
   folders.add(folder)
   const port = await freePort()
@@ -86,6 +93,7 @@ export async function startSpire(bin: string, { authority, env = withoutAws }: S
   await mkdir(join(folder, 'server'))
   await writeFile(config, serverConfig(authority, folder, { server: port, health: await freePort() }))
   if (authority === 'intermediate') await writeRoot(join(folder, 'upstream'))
+  await before?.(folder)
   let process: Process | undefined
 
   const spire: Spire = {
@@ -102,7 +110,7 @@ export async function startSpire(bin: string, { authority, env = withoutAws }: S
       await process?.gone
     },
     async start() {
-      process = await startProcess([join(bin, 'spire-server'), 'run', '-config', config], { env, log: join(folder, 'server.log'), path: socket })
+      process = await startProcess([join(bin, 'spire-server'), 'run', '-config', config], { env: env(folder), log: join(folder, 'server.log'), path: socket })
     },
     async agentFolder(name) {
       const own = join(folder, name)

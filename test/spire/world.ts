@@ -10,6 +10,8 @@ export interface Entry {
   /** The path of the SPIFFE ID, with its slash. */
   readonly path: string
   readonly hint?: string
+  /** The first one is the common name, too. */
+  readonly dnsNames?: readonly string[]
   /** Life of its SVIDs: short, as the world can, to see renewals; left out, so long that a scenario sees none. */
   readonly x509?: 'short'
   readonly jwt?: 'short'

@@ -1,0 +1,25 @@
+#!/bin/sh
+# Registers svidecar on one machine: its identity, which no other program there can get. Runs where spire-server's socket is.
+# usage: register.sh NODE SERVICE USER [SHA256]
+#   NODE     the machine, as `spire-server token generate -spiffeID spiffe://example.org/node/NODE` named it
+#   SERVICE  whom svidecar stands for there; also the common name of its certificates, which is what CloudTrail shows as source identity
+#   USER     that svidecar runs as
+#   SHA256   of /usr/bin/svidecar; left out, user and path have to do. With it, an update of the package needs an entry of its own first.
+set -eu
+trust_domain=example.org
+socket=/run/spire/server/api.sock
+
+[ $# -eq 3 ] || [ $# -eq 4 ] || {
+  sed -n 's/^# usage: /usage: /p' "$0" >&2
+  exit 2
+}
+
+spire-server entry create -socketPath "$socket" \
+  -parentID "spiffe://$trust_domain/node/$1" \
+  -spiffeID "spiffe://$trust_domain/service/$2" \
+  -selector "unix:user:$3" \
+  -selector unix:path:/usr/bin/svidecar \
+  ${4:+-selector "unix:sha256:$4"} \
+  -x509SVIDTTL 3600 \
+  -jwtSVIDTTL 300 \
+  -dns "$2"
