@@ -144,8 +144,8 @@ export async function startSpire(bin: string, { authority, env = withoutAws, bef
 interface Start {
   readonly env?: NodeJS.ProcessEnv
   readonly log: string
-  /** Of its socket. */
-  readonly path: string
+  /** Of its socket; or its port on 127.0.0.1. */
+  readonly path: string | number
 }
 
 /** Starts a process and waits until its socket accepts connections; its words go to `log`. */

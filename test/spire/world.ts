@@ -95,8 +95,8 @@ export interface World {
   close(): Promise<void>
 }
 
-/** Waits until somebody accepts connections at the socket; `gone` says why nobody will. */
-export async function accepting(path: string, gone: () => string | undefined, withinMs = 20_000): Promise<void> {
+/** Waits until somebody accepts connections at the socket, or at the port of 127.0.0.1; `gone` says why nobody will. */
+export async function accepting(path: string | number, gone: () => string | undefined, withinMs = 20_000): Promise<void> {
   const deadline = performance.now() + withinMs
   while (!(await accepts(path))) {
     const why = gone() ?? (performance.now() > deadline ? `not within ${withinMs / 1000} s` : undefined)
@@ -105,9 +105,9 @@ export async function accepting(path: string, gone: () => string | undefined, wi
   }
 }
 
-const accepts = (path: string): Promise<boolean> =>
+const accepts = (path: string | number): Promise<boolean> =>
   new Promise((resolve) => {
-    const probe = connect(path)
+    const probe = typeof path === 'number' ? connect(path, '127.0.0.1') : connect(path)
     probe.once('connect', () => {
       probe.destroy()
       resolve(true)
