@@ -1,0 +1,83 @@
+// A runner's host for tests: svidecar is in /usr/bin and runs as a user of its own, and jobs run as others, with only what the shipped files give them.
+import { chmod, chown, cp, mkdir, readFile, symlink, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { parse } from 'yaml'
+import { eventually } from '../../support/eventually.ts'
+import { checkout, freePorts, install, launch, type Outcome, openWorld, type Running, run } from '../machine.ts'
+
+/** Users and their groups of the same number; nobody else's on this machine. */
+export const daemonUser = 6601
+export const runnerUser = 6602
+
+export interface Host {
+  readonly world: Awaited<ReturnType<typeof openWorld>>
+  readonly ports: { readonly credentials: number; readonly metrics: number }
+  /** What is /run there. */
+  readonly run: string
+  /** A shipped file's text, for this world. */
+  text(path: string): Promise<string>
+  /** Starts a daemon there, as its user, with a configuration that is a shipped file changed for this world; its listeners are open. */
+  daemon(configuration: string, runtimeDir?: string, user?: number): Promise<Running>
+  /** Runs a command there as this user, who is in these groups, with this environment alone. */
+  as(user: number, groups: readonly number[], command: readonly string[], env: NodeJS.ProcessEnv, cwd?: string): Promise<Outcome>
+}
+
+/** Lays out a host in this folder; `shipped` says which file of deploy/ lies where. */
+export async function openHost(directory: string, shipped: Readonly<Record<string, string>>): Promise<Host> {
+  const own = (name: string) => join(directory, name)
+  const [credentials = 0, metrics = 0] = await freePorts(2)
+  const world = await openWorld(directory)
+  const [node = '', bundle = ''] = await install(directory)
+  const text = async (path: string) =>
+    (await readFile(join(checkout, 'deploy', path), 'utf8'))
+      .replaceAll('127.0.0.1:9912', `127.0.0.1:${credentials}`)
+      .replaceAll('127.0.0.1:9913', `127.0.0.1:${metrics}`)
+  await mkdir(own('files/usr/bin'), { recursive: true })
+  await writeFile(own('files/usr/bin/svidecar'), `#!/bin/sh\nexec ${node} ${bundle} "$@"\n`, { mode: 0o755 })
+  for (const [from, to] of Object.entries(shipped)) {
+    await cp(join(checkout, 'deploy', from), own(`files${to}`), { recursive: true })
+    await writeFile(own(`files${to}`), await text(from))
+  }
+  for (const path of ['run', 'run/spire', 'run/spire/sockets']) await mkdir(own(path))
+  // A socket is followed through a link, from every namespace.
+  await symlink(join(world.sockets, 'agent.sock'), own('run/spire/sockets/agent.sock'))
+
+  const onHost = (command: readonly string[]) => ['unshare', '--mount', join(checkout, 'test/platform/runners/host'), own('files'), own('run'), ...command]
+  const asUser = (user: number, groups: readonly number[]) => [
+    'setpriv',
+    `--reuid=${user}`,
+    `--regid=${user}`,
+    ...(groups.length === 0 ? ['--clear-groups'] : [`--groups=${groups.join(',')}`]),
+    '--inh-caps=-all',
+    '--bounding-set=-all',
+    '--no-new-privs',
+  ]
+  return {
+    world,
+    ports: { credentials, metrics },
+    run: own('run'),
+    text,
+    async daemon(configuration, runtimeDir = '/run/svidecar', user = daemonUser) {
+      const config = parse(configuration) as { profiles: Record<string, object> }
+      for (const profile of Object.values(config.profiles)) Object.assign(profile, { endpoint: world.aws.issuingUrl })
+      const { trustAnchor, profile, role } = world.arns
+      const here = JSON.stringify(config)
+        .replaceAll(/arn:aws:rolesanywhere:[^"]*:trust-anchor\/[^"]*/g, trustAnchor)
+        .replaceAll(/arn:aws:rolesanywhere:[^"]*:profile\/[^"]*/g, profile)
+        .replaceAll(/arn:aws:iam::[^"]*:role\/[^"]*/g, role)
+        .replaceAll('"group":"svidecar"', `"group":"${daemonUser}"`)
+      const folder = own(`run${runtimeDir.slice('/run'.length)}`)
+      await mkdir(folder, { recursive: true })
+      await chown(folder, user, user)
+      await chmod(folder, 0o755)
+      const command = [...asUser(user, []), '/usr/bin/svidecar', 'run']
+      const daemon = launch(onHost(command), { PATH: '/usr/bin:/bin', SVIDECAR_CONFIG_YAML: here, SVIDECAR_RUNTIME_DIR: runtimeDir })
+      await eventually('the daemon listens', () => {
+        daemon.check()
+        return daemon.said().includes('"daemon.listening"')
+      })
+      return daemon
+    },
+    as: (user, groups, command, env, cwd = '/') => run(onHost([...asUser(user, groups), '--', ...command]), { env: { PATH: '/usr/bin:/bin', ...env }, cwd }),
+  }
+}
