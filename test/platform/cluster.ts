@@ -10,8 +10,8 @@ export interface Cluster {
   stop(): Promise<void>
 }
 
-/** Starts both in an existing private folder. Builds what is not built yet, which takes minutes. */
-export async function startCluster(directory: string): Promise<Cluster> {
+/** Starts both in an existing private folder; `more`: further options of the API server. Builds what is not built yet, which takes minutes. */
+export async function startCluster(directory: string, more: Readonly<Record<string, string>> = {}): Promise<Cluster> {
   const binaries = (await must([join(checkout, 'test/platform/kube/build')], { timeoutMs: 30 * 60_000 })).trim()
   const [client = 0, peer = 0, secure = 0] = await freePorts(3)
   const own = (name: string) => join(directory, name)
@@ -72,6 +72,7 @@ export async function startCluster(directory: string): Promise<Cluster> {
       'service-account-signing-key-file': own('service-accounts.pem'),
       // Service accounts are made by a controller that is not here.
       'disable-admission-plugins': 'ServiceAccount',
+      ...more,
     })
     await eventually(
       'the API server is ready',

@@ -57,6 +57,12 @@ for (const overlay of overlays.filter((one) => one !== 'init'))
     assert.equal(env['AWS_REGION'], config.profiles[0]?.region)
     assert.ok(config.runtimeDir.startsWith(`${mountOf(app, 'runtime').mountPath}/`))
 
+    // What arrives without a signal is noticed; under a name with a hash nothing arrives.
+    const { name } = objects(overlay).find(({ kind }) => kind === 'ConfigMap')?.metadata ?? assert.fail()
+    assert.equal(config.reload, overlay === 'drop-in' ? 'signal' : 'watch')
+    assert.match(name, overlay === 'drop-in' ? /^svidecar-[a-z0-9]{10}$/ : /^svidecar$/)
+    assert.deepEqual(spec.volumes.find((volume) => volume.name === 'svidecar-config')?.['configMap'], { name })
+
     assert.deepEqual(config.metricsEndpoint?.listen, { host: '0.0.0.0', port: 9913 })
     assert.deepEqual(beside.ports, [{ name: 'sp-metrics', containerPort: 9913 }])
     const probes = { startupProbe: '/startupz', readinessProbe: '/readyz', livenessProbe: '/livez' }
@@ -68,7 +74,7 @@ test('a native sidecar goes before the init containers of the application', asyn
   const folder = join(space.path, 'with-init')
   await mkdir(folder)
   // Kustomize takes no absolute paths.
-  const component = join('../'.repeat(folder.split('/').length - 1), manifests, 'components/sidecar')
+  const component = '../'.repeat(folder.split('/').length - 1) + join(manifests, 'components/sidecar').slice(1)
   await writeFile(join(folder, 'kustomization.yaml'), JSON.stringify({ resources: ['app.yaml'], components: [component] }))
   for (const kind of ['Deployment', 'StatefulSet', 'DaemonSet', 'Job']) {
     const spec = { template: { spec: { initContainers: [{ name: 'migrate', image: 'app' }], containers: [{ name: 'app', image: 'app' }] } } }

@@ -1,7 +1,8 @@
 // The Kubernetes manifests: a real API server takes each of them by its strictest rules, and refuses their neighbours.
 import assert from 'node:assert/strict'
-import { readdir } from 'node:fs/promises'
-import { join } from 'node:path'
+import { globSync } from 'node:fs'
+import { readdir, readFile, writeFile } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { type Cluster, startCluster } from './cluster.ts'
 import { folder, need } from './machine.ts'
@@ -35,8 +36,18 @@ const admit = (spec: object, labels: Record<string, string> = {}) =>
     JSON.stringify({ apiVersion: 'v1', kind: 'Pod', metadata: { name: 'app', namespace: 'app', labels }, spec }),
   )
 
-test('every overlay is known here', async () => {
+test('every overlay is known here, and every file beside a kustomization is part of it', async () => {
   assert.deepEqual((await readdir(join(manifests, 'overlays'))).sort(), [...overlays].sort())
+  const folders = globSync('**/kustomization.yaml', { cwd: manifests }).map(dirname)
+  assert.equal(folders.length, overlays.length + 6)
+  for (const directory of folders) {
+    const text = await readFile(join(manifests, directory, 'kustomization.yaml'), 'utf8')
+    const files = (await readdir(join(manifests, directory), { withFileTypes: true })).filter((entry) => entry.isFile()).map(({ name }) => name)
+    for (const file of files) assert.ok(file === 'kustomization.yaml' || text.includes(file), `${directory}/${file} is not in its kustomization`)
+  }
+})
+
+test('the server is the one that is meant', async () => {
   assert.match((await cluster.kubectl(['version'])).stdout, /Server Version: v1\.33\.0/)
 })
 
@@ -57,6 +68,27 @@ for (const overlay of overlays)
       stderr: '',
     })
   })
+
+test('the server takes the network policies beside the sidecar, strictly', async () => {
+  const kustomization = { components: ['../'.repeat(space.path.split('/').length - 1) + join(manifests, 'components/network-policy').slice(1)] }
+  await writeFile(join(space.path, 'kustomization.yaml'), JSON.stringify({ ...kustomization, namespace: 'app' }))
+  const policies = await render(space.path)
+  assert.deepEqual(
+    policies.map(({ kind, metadata }) => [kind, metadata.name]),
+    [
+      ['NetworkPolicy', 'svidecar-egress'],
+      ['NetworkPolicy', 'svidecar-metrics'],
+    ],
+  )
+  for (const policy of policies) {
+    const { status, stderr } = await apply(policy)
+    assert.deepEqual([status, stderr], [0, ''])
+    // What they select is what the component labels.
+    const { matchLabels } = policy.spec['podSelector'] as { matchLabels: object }
+    const { labels } = workloadOf(objects('roles-anywhere')).spec.template.metadata
+    assert.deepEqual({ ...labels, ...matchLabels }, labels)
+  }
+})
 
 test('of a Deployment whose pods break the profile the server warns; so its silence says something', async () => {
   const careless = structuredClone(workloadOf(objects('roles-anywhere')))

@@ -1,0 +1,204 @@
+// The policies: a real API server judges pods by them, and takes the objects of other projects by those projects' own definitions.
+import assert from 'node:assert/strict'
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { after, before, test } from 'node:test'
+import { parse, parseAllDocuments } from 'yaml'
+import { eventually } from '../support/eventually.ts'
+import { type Cluster, startCluster } from './cluster.ts'
+import { customResources } from './crds.ts'
+import { checkout, folder, need } from './machine.ts'
+import { applicationOf, type Container, type Manifest, manifests, objectsOf, type PodSpec, podOf, render, svidecarOf, workloadOf } from './manifests.ts'
+
+interface Policy {
+  readonly metadata: { readonly name: string }
+  readonly spec: { readonly variables?: object[]; readonly validations?: object[]; readonly matchConditions: object[]; readonly [more: string]: unknown }
+}
+
+const pinned = `registry.example.org/svidecar@sha256:${'0'.repeat(64)}`
+const space = await folder('kubernetes-policies')
+const policies = join(manifests, 'policies')
+let cluster: Cluster
+let overlay: Manifest[]
+
+const apply = async (input: object | readonly object[]) => {
+  const items = Array.isArray(input) ? { apiVersion: 'v1', kind: 'List', items: input } : input
+  return cluster.kubectl(['apply', '--validate=strict', '--filename=-'], JSON.stringify(items))
+}
+
+/** Has the server judge a pod as if it were to run it; what it would be, or why not. */
+async function admit(spec: object, labels: Record<string, string> = { svidecar: 'enabled' }): Promise<{ refusal?: string; spec?: PodSpec }> {
+  const pod = { apiVersion: 'v1', kind: 'Pod', metadata: { name: 'app', namespace: 'app', labels }, spec }
+  const { status, stdout, stderr } = await cluster.kubectl(['create', '--dry-run=server', '--output=json', '--filename=-'], JSON.stringify(pod))
+  return status === 0 ? { spec: (JSON.parse(stdout) as { spec: PodSpec }).spec } : { refusal: stderr }
+}
+
+/** The pod of the overlay as a platform would run it: with an image by digest. */
+function good(): PodSpec {
+  const spec = podOf(overlay)
+  svidecarOf(spec).image = pinned
+  return spec
+}
+
+before(async () => {
+  need({ etcd: 'etcd-server' })
+  // Off until Kubernetes 1.36: the test of what injects runs it in the server itself.
+  cluster = await startCluster(space.path, { 'feature-gates': 'MutatingAdmissionPolicy=true', 'runtime-config': 'admissionregistration.k8s.io/v1alpha1=true' })
+  overlay = await render(join(manifests, 'overlays/roles-anywhere'))
+  for (const file of [join(manifests, 'namespace.yaml'), join(policies, 'validate.yaml')]) {
+    const { status, stderr } = await cluster.kubectl(['apply', '--validate=strict', `--filename=${file}`])
+    assert.deepEqual([status, stderr], [0, ''], file)
+  }
+  // A policy is in force a moment after it is there.
+  await eventually('the policy is in force', async () => (await admit(podOf(overlay))).refusal?.includes('by digest'))
+})
+
+after(async () => {
+  await cluster?.stop()
+  await space.remove()
+})
+
+test('a pod of the component is taken when its image is pinned, and so are pods that have nothing to do with svidecar', async () => {
+  assert.equal((await admit(good())).refusal, undefined)
+  const spec = good()
+  delete spec.initContainers
+  applicationOf(spec).env = [{ name: 'AWS_PROFILE', value: 'mine' }]
+  assert.equal((await admit(spec, {})).refusal, undefined)
+})
+
+const refused: Record<string, [RegExp, (spec: PodSpec) => unknown]> = {
+  'an image by a tag': [/by digest, and nothing else/, (spec) => Object.assign(svidecarOf(spec), { image: 'registry.example.org/svidecar:0.1.0' })],
+  'another image in a container of its name': [
+    /by digest, and nothing else/,
+    (spec) => Object.assign(svidecarOf(spec), { image: pinned.replace('/svidecar@', '/app@') }),
+  ],
+  'another command': [/leave out command/, (spec) => Object.assign(svidecarOf(spec), { command: ['/bin/sh'] })],
+  'a file system to write': [/runs as user 65532 with a read-only/, (spec) => delete svidecarOf(spec).securityContext['readOnlyRootFilesystem']],
+  'another user for svidecar': [/runs as user 65532 with a read-only/, (spec) => Object.assign(svidecarOf(spec).securityContext, { runAsUser: 1000 })],
+  'an application as svidecar’s user': [/User 65532 is svidecar's own/, (spec) => Object.assign(applicationOf(spec).securityContext, { runAsUser: 65532 })],
+  'a pod as svidecar’s user': [
+    /User 65532 is svidecar's own/,
+    (spec) => {
+      delete applicationOf(spec).securityContext['runAsUser']
+      Object.assign(spec.securityContext, { runAsUser: 65532 })
+    },
+  ],
+  'tokens on a disk': [/is an emptyDir in memory/, (spec) => Object.assign(spec.volumes.find(({ name }) => name === 'runtime') ?? {}, { emptyDir: {} })],
+  'an application that may write the tokens': [/Only svidecar writes/, (spec) => delete applicationOf(spec).volumeMounts[0]?.readOnly],
+  'a key in the environment': [/takes AWS_ACCESS_KEY_ID/, (spec) => applicationOf(spec).env.push({ name: 'AWS_ACCESS_KEY_ID', value: 'AKIA' })],
+  'what IRSA adds': [/eks\.amazonaws\.com\/role-arn/, (spec) => applicationOf(spec).env.push({ name: 'AWS_WEB_IDENTITY_TOKEN_FILE', value: '/var/run/t' })],
+  'the endpoint of EKS Pod Identity': [
+    /and not to EKS Pod Identity/,
+    (spec) =>
+      Object.assign(applicationOf(spec).env.find(({ name }) => name === 'AWS_CONTAINER_CREDENTIALS_FULL_URI') ?? {}, {
+        value: 'http://169.254.170.23/v1/credentials',
+      }),
+  ],
+}
+
+for (const [what, [reason, change]] of Object.entries(refused))
+  test(`a pod with svidecar is refused for ${what}`, async () => {
+    const spec = good()
+    change(spec)
+    assert.match((await admit(spec)).refusal ?? 'it was admitted', reason)
+  })
+
+test('the network of the node is refused where Pod Security does not do it', async () => {
+  const spec = { ...good(), hostNetwork: true }
+  for (const container of [svidecarOf(spec), applicationOf(spec)]) delete container.ports
+  const pod = { apiVersion: 'v1', kind: 'Pod', metadata: { name: 'app', namespace: 'default', labels: { svidecar: 'enabled' } }, spec }
+  const { stderr } = await cluster.kubectl(['create', '--dry-run=server', '--filename=-'], JSON.stringify(pod))
+  assert.match(stderr, /those of the whole node/)
+})
+
+test('a debugging container cannot call itself svidecar in a pod that runs', async () => {
+  // Without svidecar in it, the name is free.
+  const spec = good()
+  delete spec.initContainers
+  const pod = { apiVersion: 'v1', kind: 'Pod', metadata: { name: 'debugged', namespace: 'app', labels: { svidecar: 'enabled' } }, spec }
+  assert.equal((await cluster.kubectl(['create', '--filename=-'], JSON.stringify(pod))).status, 0)
+  const debug = async (name: string) => {
+    const container = { name, image: 'busybox', securityContext: applicationOf(spec).securityContext }
+    const patch = JSON.stringify({ spec: { ephemeralContainers: [container] } })
+    return cluster.kubectl(['--namespace=app', 'patch', 'pod', 'debugged', '--subresource=ephemeralcontainers', '--dry-run=server', `--patch=${patch}`])
+  }
+  assert.match((await debug('svidecar')).stderr, /by digest, and nothing else/)
+  assert.equal((await debug('debugger')).status, 0)
+})
+
+test('Kyverno is given the same rules as Kubernetes', async () => {
+  const [policy] = parseAllDocuments(await readFile(join(policies, 'validate.yaml'), 'utf8')).map((document) => document.toJS() as Policy)
+  const kyverno = parse(await readFile(join(policies, 'kyverno/validate.yaml'), 'utf8')) as Policy
+  for (const part of ['matchConstraints', 'matchConditions', 'variables', 'validations', 'failurePolicy'])
+    assert.deepEqual(kyverno.spec[part], policy?.spec[part], part)
+})
+
+test('the server takes the objects of Kyverno and of the Prometheus Operator, strictly, by the definitions of those projects', async () => {
+  for (const file of await customResources()) {
+    // Too large for what apply notes of the last time.
+    const { status, stderr } = await cluster.kubectl(['create', `--filename=${file}`])
+    assert.equal(status, 0, stderr)
+  }
+  const monitoring = await render(join(checkout, 'deploy/monitoring'))
+  const others = monitoring.filter(({ apiVersion }) => apiVersion.startsWith('monitoring.coreos.com/'))
+  assert.deepEqual(others.map(({ kind }) => kind).sort(), ['PodMonitor', 'PrometheusRule'])
+  for (const name of ['inject', 'validate']) others.push(...objectsOf(await readFile(join(policies, `kyverno/${name}.yaml`), 'utf8')))
+  for (const object of others) {
+    const where = object.metadata.namespace === undefined ? object : { ...object, metadata: { ...object.metadata, namespace: 'app' } }
+    await eventually(`a ${object.kind} is known`, async () => (await cluster.kubectl(['get', object.kind])).status === 0)
+    const { status, stderr } = await apply(where)
+    assert.deepEqual([status, stderr], [0, ''], object.kind)
+  }
+  const careless = objectsOf(await readFile(join(policies, 'kyverno/inject.yaml'), 'utf8'))[0] as unknown as { spec: Record<string, unknown> }
+  careless.spec['autoGen'] = careless.spec['autogen']
+  assert.match((await apply(careless)).stderr, /strict decoding error: unknown field "spec\.autoGen"/)
+})
+
+test('what Kyverno injects into the pod of a plain application is what the component gives it', async () => {
+  const { metadata, spec } = parse(await readFile(join(policies, 'kyverno/inject.yaml'), 'utf8')) as Policy
+  // Kyverno's policy is Kubernetes' own with more beside it; so the server can run it.
+  const { autogen: _, ...own } = spec
+  const api = 'admissionregistration.k8s.io/v1alpha1'
+  const native = [
+    { apiVersion: api, kind: 'MutatingAdmissionPolicy', metadata, spec: { ...own, reinvocationPolicy: 'Never' } },
+    { apiVersion: api, kind: 'MutatingAdmissionPolicyBinding', metadata, spec: { policyName: metadata.name } },
+  ]
+  const { status, stderr } = await apply(native)
+  assert.equal(status, 0, stderr)
+  // As Kyverno is: it is asked before those that judge.
+  const removed = await cluster.kubectl(['delete', 'validatingadmissionpolicybinding', 'svidecar'])
+  assert.equal(removed.status, 0)
+  const plain = podOf(await render(join(manifests, 'example')))
+  const judged = async (change: (spec: PodSpec) => unknown, labels?: Record<string, string>) => {
+    const changed = structuredClone(plain)
+    change(changed)
+    return (await admit(changed, labels)).spec ?? assert.fail('it was refused')
+  }
+  const injected = await eventually('the policy is in force', async () => {
+    const found = await judged(() => {})
+    return found.initContainers === undefined ? undefined : found
+  })
+  // Both as the server completes them.
+  const component = (await admit(podOf(overlay))).spec
+  assert.deepEqual(injected, component)
+
+  const migrate = { ...applicationOf(plain), name: 'migrate' } as Container
+  const others = await judged((spec) => {
+    Object.assign(spec, { initContainers: [migrate] })
+    Object.assign(spec.securityContext, { supplementalGroups: [7] })
+    applicationOf(spec).env = [{ name: 'AWS_REGION', value: 'eu-west-1' }]
+  })
+  assert.deepEqual(
+    others.initContainers?.map(({ name }) => name),
+    ['svidecar', 'migrate'],
+  )
+  assert.deepEqual(others.securityContext.supplementalGroups, [7, 65532])
+  assert.deepEqual(
+    applicationOf(others).env.filter(({ name }) => name === 'AWS_REGION'),
+    [{ name: 'AWS_REGION', value: 'eu-west-1' }],
+  )
+  // Who has one keeps it, and who does not ask gets none.
+  assert.equal(svidecarOf((await admit(good())).spec ?? assert.fail()).image, pinned)
+  assert.equal((await judged(() => {}, {})).initContainers, undefined)
+  assert.equal(workloadOf(overlay).kind, 'Deployment')
+})
