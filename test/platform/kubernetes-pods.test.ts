@@ -1,6 +1,6 @@
 // What the containers of a pod find: the configuration fits the probes, the volumes, the groups and what points the application at svidecar.
 import assert from 'node:assert/strict'
-import { chmod, chown, mkdir, readFile, stat, writeFile } from 'node:fs/promises'
+import { chmod, chown, cp, mkdir, readFile, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import type { Config } from '../../src/config/config.ts'
@@ -13,7 +13,7 @@ const space = await folder('kubernetes-pods')
 const rendered = new Map<Overlay, Manifest[]>()
 
 before(async () => {
-  need({ unshare: 'util-linux', setpriv: 'util-linux', ip: 'iproute2' })
+  need({ unshare: 'util-linux', setpriv: 'util-linux', ip: 'iproute2', git: 'git' })
   for (const overlay of overlays) rendered.set(overlay, await render(join(manifests, 'overlays', overlay)))
 })
 
@@ -89,6 +89,22 @@ test('a native sidecar goes before the init containers of the application', asyn
       kind,
     )
   }
+})
+
+test('the component is a base for repositories of others, by a tag', async () => {
+  const [upstream, own] = [join(space.path, 'upstream'), join(space.path, 'own')]
+  await mkdir(own)
+  await cp(join(checkout, 'deploy'), join(upstream, 'deploy'), { recursive: true })
+  const git = (...args: string[]) => must(['git', '-C', upstream, '-c', 'user.name=test', '-c', 'user.email=test@example.org', ...args])
+  await git('init', '--quiet')
+  await git('add', '.')
+  await git('commit', '--quiet', '--message=release')
+  await git('tag', 'v0.1.0')
+  await cp(join(manifests, 'example'), join(own, 'example'), { recursive: true })
+  const [line = ''] = /^components: .*$/m.exec(await readFile(join(checkout, 'docs/kubernetes.md'), 'utf8')) ?? []
+  await writeFile(join(own, 'kustomization.yaml'), `resources: [example]\n${line.replace('https://git.example.org/svidecar', `file://${upstream}`)}\n`)
+  const { initContainers } = podOf(await render(own))
+  assert.deepEqual(initContainers, podOf(objects('roles-anywhere')).initContainers)
 })
 
 test('classic: svidecar is started first, holds the application back, and serves while it drains', async () => {

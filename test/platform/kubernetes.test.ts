@@ -5,7 +5,7 @@ import { readdir, readFile, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { type Cluster, startCluster } from './cluster.ts'
-import { folder, need } from './machine.ts'
+import { checkout, folder, need } from './machine.ts'
 import { type Manifest, manifests, type Overlay, overlays, type PodSpec, podOf, render, svidecarOf, workloadOf } from './manifests.ts'
 
 const space = await folder('kubernetes')
@@ -68,6 +68,17 @@ for (const overlay of overlays)
       stderr: '',
     })
   })
+
+test('the commands of the documentation work as they stand there', async () => {
+  const page = await readFile(join(checkout, 'docs/kubernetes.md'), 'utf8')
+  const commands = [...page.matchAll(/^kubectl (apply .*)$/gm)].map(([, command = '']) => command.replace('deploy/kubernetes', manifests).split(' '))
+  assert.equal(commands.length, 2)
+  for (const command of commands) {
+    const { status, stderr } = await cluster.kubectl(command)
+    assert.deepEqual([status, stderr], [0, ''], command.join(' '))
+  }
+  assert.match((await cluster.kubectl(['--namespace=app', 'get', 'deployment/app', '--output=name'])).stdout, /^deployment\.apps\/app\n$/)
+})
 
 test('the server takes the network policies beside the sidecar, strictly', async () => {
   const kustomization = { components: ['../'.repeat(space.path.split('/').length - 1) + join(manifests, 'components/network-policy').slice(1)] }
