@@ -8,6 +8,7 @@ import { type Sdk, sdks } from '../test/matrix/clients.ts'
 import { type Surface, surfaceNames, surfaces } from '../test/matrix/surfaces.ts'
 import { alertsPage, prometheusRule } from './alerts.ts'
 import { dashboardJson } from './dashboard.ts'
+import { helmValuesSchema } from './helm.ts'
 
 interface Schema {
   readonly type?: string
@@ -127,6 +128,7 @@ What each SDK would do of itself, and that it does not with svidecar, is in \`te
 
 /** The generated pages by path. */
 export const pages = (): Readonly<Record<string, string>> => ({
+  'deploy/kubernetes/helm/svidecar/values.schema.json': helmValuesSchema(),
   'deploy/monitoring/dashboard.json': dashboardJson(),
   'deploy/monitoring/kubernetes/prometheusrule.yaml': prometheusRule(generated),
   'docs/alerts.md': alertsPage(note),
