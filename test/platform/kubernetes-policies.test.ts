@@ -7,7 +7,7 @@ import { parse, parseAllDocuments } from 'yaml'
 import { eventually } from '../support/eventually.ts'
 import { type Cluster, startCluster } from './cluster.ts'
 import { customResources } from './crds.ts'
-import { folder, need } from './machine.ts'
+import { checkout, folder, need } from './machine.ts'
 import { applicationOf, type Container, type Manifest, manifests, objectsOf, type PodSpec, podOf, render, svidecarOf, workloadOf } from './manifests.ts'
 
 interface Policy {
@@ -133,13 +133,15 @@ test('Kyverno is given the same rules as Kubernetes', async () => {
     assert.deepEqual(kyverno.spec[part], policy?.spec[part], part)
 })
 
-test('the server takes the objects of Kyverno, strictly, by Kyverno’s own definitions', async () => {
+test('the server takes the objects of Kyverno and of the Prometheus Operator, strictly, by the definitions of those projects', async () => {
   for (const file of await customResources()) {
     // Too large for what apply notes of the last time.
     const { status, stderr } = await cluster.kubectl(['create', `--filename=${file}`])
     assert.equal(status, 0, stderr)
   }
-  const others: Manifest[] = []
+  const monitoring = await render(join(checkout, 'deploy/monitoring'))
+  const others = monitoring.filter(({ apiVersion }) => apiVersion.startsWith('monitoring.coreos.com/'))
+  assert.deepEqual(others.map(({ kind }) => kind).sort(), ['PodMonitor', 'PrometheusRule'])
   for (const name of ['inject', 'validate']) others.push(...objectsOf(await readFile(join(policies, `kyverno/${name}.yaml`), 'utf8')))
   for (const object of others) {
     const where = object.metadata.namespace === undefined ? object : { ...object, metadata: { ...object.metadata, namespace: 'app' } }
