@@ -1,4 +1,4 @@
-// Prometheus and its blackbox exporter as processes of a test, with the shipped rules and scrape jobs and nothing of them changed but times and addresses.
+// Prometheus, its Alertmanager and its blackbox exporter as processes of a test, with the shipped rules and scrape jobs and nothing of them changed but times and addresses.
 import assert from 'node:assert/strict'
 import { existsSync } from 'node:fs'
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
@@ -8,10 +8,10 @@ import { checkout, freePorts, launch } from './machine.ts'
 
 export const assets = join(checkout, 'deploy/monitoring')
 
-/** Where a program of Debian's prometheus packages is. */
-export function program(name: 'prometheus' | 'promtool' | 'prometheus-blackbox-exporter'): string {
-  const path = join(process.env['SVIDECAR_PROMETHEUS'] ?? '/usr/bin', name)
-  assert.ok(existsSync(path), `this test needs ${path}: set SVIDECAR_PROMETHEUS to a folder that has it, or install Debian's package`)
+/** Where a program of Debian's prometheus packages is; `share`: what Alertmanager's package has in /usr/share. */
+export function program(name: 'prometheus' | 'promtool' | 'prometheus-alertmanager' | 'prometheus-blackbox-exporter' | 'share'): string {
+  const path = join(process.env['SVIDECAR_PROMETHEUS'] ?? '', name)
+  assert.ok(existsSync(path), `this test needs ${path}: SVIDECAR_PROMETHEUS names a folder with programs of Debian's packages, as .ci/run makes it`)
   return path
 }
 
@@ -27,6 +27,8 @@ export interface Alert {
 export interface Prometheus {
   /** Alerts that fire now, by name. */
   firing(name: string): Promise<readonly Alert[]>
+  /** What Alertmanager tells nobody, because another alert says more: names. */
+  silenced(): Promise<readonly string[]>
   /** How many series an expression gives. */
   count(expression: string): Promise<number>
   stop(): Promise<void>
@@ -35,15 +37,34 @@ export interface Prometheus {
 /** Starts both; `scrapeConfig` is the text of a configuration, and lies in a folder of its own beside the rules and what else is in `files`. */
 export async function startPrometheus(directory: string, files: Readonly<Record<string, string>>, scrapeConfig: string): Promise<Prometheus> {
   await mkdir(directory)
-  const [web = 0, blackbox = 0] = await freePorts(2)
+  const [web = 0, alerts = 0, blackbox = 0] = await freePorts(3)
   const rules = await readFile(join(assets, 'rules.yaml'), 'utf8')
-  const config = scrapeConfig.replaceAll(/(scrape|evaluation)_interval: \S+/g, '$1_interval: 1s').replaceAll('127.0.0.1:9115', `127.0.0.1:${blackbox}`)
+  const config = scrapeConfig
+    .replaceAll(/(scrape|evaluation)_interval: \S+/g, '$1_interval: 1s')
+    .replaceAll('127.0.0.1:9115', `127.0.0.1:${blackbox}`)
+    .replaceAll('127.0.0.1:9093', `127.0.0.1:${alerts}`)
   for (const [name, text] of Object.entries({ 'rules.yaml': hastened(rules), 'prometheus.yaml': config, ...files }))
     await writeFile(join(directory, name), text)
   const exporter = launch([
     program('prometheus-blackbox-exporter'),
     `--config.file=${join(assets, 'blackbox.yaml')}`,
     `--web.listen-address=127.0.0.1:${blackbox}`,
+    '--log.level=warn',
+  ])
+  const manager = launch([
+    // Where its templates are looked for is built in.
+    'unshare',
+    '--mount',
+    'sh',
+    '-c',
+    'mount -t overlay -o lowerdir="$0":/usr/share none /usr/share && exec "$@"',
+    program('share'),
+    program('prometheus-alertmanager'),
+    `--config.file=${join(assets, 'alertmanager.yaml')}`,
+    `--storage.path=${join(directory, 'alerts')}`,
+    `--web.listen-address=127.0.0.1:${alerts}`,
+    // It has nobody to gossip with.
+    '--cluster.listen-address=',
     '--log.level=warn',
   ])
   const server = launch([
@@ -54,8 +75,9 @@ export async function startPrometheus(directory: string, files: Readonly<Record<
     '--log.level=warn',
   ])
   const stop = async () => {
-    for (const one of [server, exporter]) one.kill('SIGTERM')
-    await Promise.all([server.ended, exporter.ended])
+    const all = [server, manager, exporter]
+    for (const one of all) one.kill('SIGTERM')
+    await Promise.all(all.map(({ ended }) => ended))
   }
   const ask = async <T>(path: string): Promise<T> => {
     server.check()
@@ -66,8 +88,7 @@ export async function startPrometheus(directory: string, files: Readonly<Record<
   }
   try {
     await eventually('Prometheus answers', async () => {
-      server.check()
-      exporter.check()
+      for (const one of [server, manager, exporter]) one.check()
       return (await fetch(`http://127.0.0.1:${web}/-/ready`)).status === 200
     })
   } catch (error) {
@@ -77,6 +98,11 @@ export async function startPrometheus(directory: string, files: Readonly<Record<
   return {
     firing: async (name) =>
       (await ask<{ alerts: Alert[] }>('/api/v1/alerts')).alerts.filter(({ labels, state }) => labels['alertname'] === name && state === 'firing'),
+    silenced: async () => {
+      manager.check()
+      const reply = await fetch(`http://127.0.0.1:${alerts}/api/v2/alerts?active=false&inhibited=true`, { headers: { connection: 'close' } })
+      return ((await reply.json()) as { labels: Record<string, string> }[]).map(({ labels }) => labels['alertname'] ?? '')
+    },
     count: async (expression) => (await ask<{ result: unknown[] }>(`/api/v1/query?query=${encodeURIComponent(expression)}`)).result.length,
     stop,
   }
