@@ -7,6 +7,8 @@ import { checkout, freePorts, launch, must, type Outcome, run } from './machine.
 
 export interface Cluster {
   readonly kubectl: (args: readonly string[], input?: string) => Promise<Outcome>
+  /** The file that a client needs, as JSON. `token`: a service account's, or `administrator`. */
+  kubeconfig(token: string): string
   stop(): Promise<void>
 }
 
@@ -50,6 +52,15 @@ export async function startCluster(directory: string, more: Readonly<Record<stri
       ],
       { input, env: { PATH: process.env['PATH'], HOME: directory } },
     )
+  const kubeconfig: Cluster['kubeconfig'] = (token) =>
+    JSON.stringify({
+      apiVersion: 'v1',
+      kind: 'Config',
+      clusters: [{ name: 'test', cluster: { server: `https://127.0.0.1:${secure}`, 'insecure-skip-tls-verify': true } }],
+      users: [{ name: 'test', user: { token } }],
+      contexts: [{ name: 'test', context: { cluster: 'test', user: 'test' } }],
+      'current-context': 'test',
+    })
   try {
     const store = start('etcd', {
       'data-dir': own('etcd'),
@@ -87,5 +98,5 @@ export async function startCluster(directory: string, more: Readonly<Record<stri
     await stopAll()
     throw error
   }
-  return { kubectl, stop: stopAll }
+  return { kubectl, kubeconfig, stop: stopAll }
 }

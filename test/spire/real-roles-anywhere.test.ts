@@ -6,11 +6,12 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { systemClock } from '../../src/core/clock.ts'
-import { freePorts } from '../platform/machine.ts'
+import { freePorts, must } from '../platform/machine.ts'
 import { type DevAws, startDevAws } from '../support/dev/aws.ts'
 import { eventually } from '../support/eventually.ts'
 import { mintAt } from '../support/world/aws-account.ts'
 import { type Daemon, startDaemon } from './daemon.ts'
+import { commands } from './page.ts'
 import { openRealWorld } from './real-world.ts'
 import { type Spire, startSpire, writeRoot } from './spire.ts'
 import { startTrustAnchor } from './trust-anchor.ts'
@@ -90,6 +91,13 @@ describe('Roles Anywhere', () => {
     assert.equal(status, 0, stderr)
   }
   const leafOf = (request: DevAws['requests'][number] | undefined) => new X509Certificate(Buffer.from(request?.headers['x-amz-x509'] ?? '', 'base64'))
+  const steps = [...commands('A new root')]
+  /** Runs the next command that docs/spire.md gives; it is this one. */
+  const step = (which: RegExp, env: NodeJS.ProcessEnv = {}): Promise<string> => {
+    const command = steps.shift()?.replace(/\s+#.*$/, '') ?? ''
+    assert.match(command, which)
+    return must(['bash', '-ec', command], { env: { PATH: `${bin}:${process.env['PATH']}`, SPIRE_SERVER_PRIVATE_SOCKET: spire.socket, ...env } })
+  }
   const authorities = async () => (await spire.server('localauthority', 'x509', 'show')) as Authorities
 
   test('takes an SVID with the intermediate in its chain, for an hour at the most and in the name of its common name', () => {
@@ -104,29 +112,32 @@ describe('Roles Anywhere', () => {
 
   test('a new root is in the trust anchor before it signs, and the old one leaves it at the end, by credentials that svidecar gave the server', async () => {
     const [old] = anchor.roots()
+    assert.match(await step(/ show/), /Upstream authority Subject Key ID: [0-9a-f]+/i)
     const { active } = await authorities()
+    const oldRoot = { OLD_ROOT: active.upstream_authority_subject_key_id }
     const signedByOld = leafOf(sessionRequests().at(-1)).issuer
 
     await writeRoot(join(spire.folder, 'upstream'), 'Example root 2')
-    await spire.server('localauthority', 'x509', 'prepare')
+    await step(/ prepare$/)
     await eventually('both roots are in the anchor', () => anchor.roots().length === 2)
     assert.ok(anchor.roots().some((root) => old?.equals(root)))
     await renewed()
     assert.equal(leafOf(sessionRequests().at(-1)).issuer, signedByOld, 'the old root signs')
 
     const { prepared } = await authorities()
-    await spire.server('localauthority', 'x509', 'activate', '-authorityID', prepared.authority_id)
-    await spire.server('upstreamauthority', 'taint', '-subjectKeyID', active.upstream_authority_subject_key_id)
+    await step(/ activate /, { AUTHORITY: prepared.authority_id })
+    await step(/ taint /, oldRoot)
     await eventually('svidecar signs with an SVID below the new root', async () => {
       await renewed()
       return leafOf(sessionRequests().at(-1)).issuer !== signedByOld
     })
 
-    await spire.server('upstreamauthority', 'revoke', '-subjectKeyID', active.upstream_authority_subject_key_id)
+    await step(/ revoke /, oldRoot)
     await eventually('the new root is alone in the anchor', () => anchor.roots().length === 1)
     assert.ok(!anchor.roots().some((root) => old?.equals(root)))
     await renewed()
 
+    assert.deepEqual(steps, [], 'every step of the page was taken')
     assert.deepEqual(
       sessionRequests().flatMap(({ error }) => error ?? []),
       [],
