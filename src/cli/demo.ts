@@ -2,6 +2,7 @@
 import { spawn } from 'node:child_process'
 import { existsSync, realpathSync } from 'node:fs'
 import { dirname, join } from 'node:path'
+import { isSea } from 'node:sea'
 import { failure } from '../core/errors.ts'
 import type { Command } from './command.ts'
 
@@ -12,7 +13,7 @@ export const demo: Command = {
   details: 'A development SPIFFE agent, a development AWS that verifies every signature, the daemon, and a real AWS SDK that calls through it.',
   example: 'svidecar demo --for 30s',
   async run({ for: limit }, io) {
-    const file = join(dirname(realpathSync(process.argv[1] ?? '')), 'demo.cjs')
+    const file = isSea() ? '' : join(dirname(realpathSync(process.argv[1] ?? '')), 'demo.cjs')
     if (!existsSync(file)) throw failure('usage', 'this build has no demo', { remedy: 'The npm package has one: npx svidecar demo.' })
     const child = spawn(process.execPath, [file, ...(limit === undefined ? [] : ['--for', limit])], { stdio: 'inherit', env: io.env })
     // Ctrl-C reaches the child from the terminal; what comes to this process alone is passed on.

@@ -1,5 +1,5 @@
 // The two base images that the Dockerfile names, made from this machine's own files, since no registry can be asked.
-import { copyFile, cp, mkdir, realpath, rm, symlink, writeFile } from 'node:fs/promises'
+import { chmod, copyFile, cp, mkdir, realpath, rm, symlink, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { must, node } from './machine.ts'
 
@@ -25,7 +25,8 @@ async function commit(root: string, name: string, instructions: string, env: Nod
 export async function buildBase(folder: string, name: string, env: NodeJS.ProcessEnv): Promise<void> {
   const root = join(folder, 'build')
   await install(root, node, '/usr/local/bin/node')
-  for (const program of ['/bin/sh', '/bin/mkdir', '/usr/bin/env']) await install(root, program, program)
+  for (const program of ['/bin/sh', '/bin/mkdir', '/usr/bin/env', '/bin/cp', '/bin/ln', '/usr/bin/find', '/usr/bin/touch'])
+    await install(root, program, program)
   const npm = dirname(dirname(await realpath((await must(['sh', '-c', 'command -v npm'])).trim())))
   await cp(npm, join(root, 'usr/local/lib/node_modules/npm'), { recursive: true })
   await symlink('../lib/node_modules/npm/bin/npm-cli.js', join(root, 'usr/local/bin/npm'))
@@ -36,12 +37,16 @@ export async function buildBase(folder: string, name: string, env: NodeJS.Proces
   await commit(root, name, `ENV PATH=/usr/local/bin:/usr/bin:/bin NODE_EXTRA_CA_CERTS=${certificates}\n`, env)
 }
 
-/** With Node.js in /nodejs and the folders of Debian's base-files, as distroless has them; no shell. */
+/** With the libraries of C++ and the folders of Debian's base-files, as distroless/cc has them; no shell. */
 export async function runtimeBase(folder: string, name: string, env: NodeJS.ProcessEnv): Promise<void> {
   const root = join(folder, 'runtime')
-  await install(root, node, '/nodejs/bin/node')
-  for (const path of ['etc', 'run', 'tmp', 'var/cache']) await mkdir(join(root, path), { recursive: true })
+  // Node.js loads what the executable loads. It is not in that base.
+  await install(root, node, 'node')
+  await rm(join(root, 'node'))
+  for (const path of ['etc', 'run', 'tmp', 'var/cache', 'usr/bin']) await mkdir(join(root, path), { recursive: true })
+  await chmod(join(root, 'tmp'), 0o1777)
   // What an engine lays its own files over, and makes when it has nothing to lay them over.
   for (const name of ['hostname', 'hosts', 'resolv.conf']) await writeFile(join(root, 'etc', name), '')
-  await commit(root, name, 'USER 65532\nENTRYPOINT ["/nodejs/bin/node"]\n', env)
+  await writeFile(join(root, 'etc/passwd'), 'root:x:0:0:root:/root:/sbin/nologin\nnonroot:x:65532:65532:nonroot:/home/nonroot:/sbin/nologin\n')
+  await commit(root, name, 'USER 65532\n', env)
 }

@@ -1,18 +1,16 @@
 // The image: the Dockerfile is really executed, and what comes of it runs as a container with nothing but what it needs.
 import assert from 'node:assert/strict'
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
-import { readdir, readFile, stat, writeFile } from 'node:fs/promises'
+import { readdir, readFile, stat } from 'node:fs/promises'
 import { join, relative } from 'node:path'
 import { after, before, test } from 'node:test'
 import { eventually } from '../support/eventually.ts'
-import { buildBase, runtimeBase } from './base-images.ts'
-import { checkout, configuration, folder, freePorts, launch, must, need, openWorld, type Ports, probe, removeCgroups, run } from './machine.ts'
+import { runtimeBase } from './base-images.ts'
+import { containersIn, images, leaveContainers, provideImages, version } from './images.ts'
+import { configuration, folder, freePorts, launch, must, need, node, openWorld, type Ports, probe, removeCgroups, run } from './machine.ts'
 
-const image = 'localhost/svidecar'
-const base = 'localhost/runtime'
-const version = 'v0.0.0-test'
-const node = '/nodejs/bin/node'
-const bundle = '/usr/lib/svidecar/svidecar.cjs'
+const image = images.svidecar
+const executable = '/usr/bin/svidecar'
 const cgroups = `svidecar-image-${process.pid}`
 
 /** All that a cluster could take away from it. */
@@ -28,43 +26,15 @@ const confined = [
 ]
 
 const space = await folder('image')
-const own = (name: string) => join(space.path, name)
-// Images and containers are in this folder and nowhere else.
-const env = { ...process.env, CONTAINERS_CONF: own('containers.conf'), CONTAINERS_STORAGE_CONF: own('storage.conf'), TMPDIR: space.path }
+const env = await containersIn(space.path)
 
 before(async () => {
   need({ buildah: 'buildah', podman: 'podman', runc: 'runc', npm: 'npm', ldd: 'libc-bin' })
-  await writeFile(env.CONTAINERS_STORAGE_CONF, `[storage]\ndriver = "vfs"\ngraphroot = "${own('storage')}"\nrunroot = "${own('run')}"\n`)
-  await writeFile(
-    env.CONTAINERS_CONF,
-    // A machine that may not raise its limits can still lower them.
-    `[containers]
-default_ulimits = ["nofile=1024:1024", "nproc=1024:1024"]
-[engine]
-cgroup_manager = "cgroupfs"
-events_logger = "none"
-lock_type = "file"
-runtime = "runc"
-tmp_dir = "${own('tmp')}"
-`,
-  )
-  await buildBase(space.path, 'localhost/build', env)
-  await runtimeBase(space.path, base, env)
-  const build = [
-    '--isolation=chroot',
-    // That of the Open Container Initiative has no health check.
-    '--format=docker',
-    '--pull-never',
-    '--build-arg=BUILD_IMAGE=localhost/build',
-    `--build-arg=RUNTIME_IMAGE=${base}`,
-    `--build-arg=VERSION=${version}`,
-    `--tag=${image}`,
-  ]
-  await must(['buildah', 'build', ...build, checkout], { env, timeoutMs: 600_000 })
+  await provideImages(space.path, env)
 })
 
 after(async () => {
-  await run(['podman', 'rm', '--all', '--force', '--time=0', '--volumes'], { env }).catch(() => {}) // no podman, no containers
+  await leaveContainers(space.path, env)
   await removeCgroups(cgroups)
   await space.remove()
 })
@@ -84,43 +54,31 @@ test('the image says who it runs as, what it starts and how its health is asked'
   ]
   const { Config: config, Labels: labels } = inspected
   assert.equal(inspected.User, '65532:65532')
-  assert.deepEqual(config['Entrypoint'], [node, '--disable-sigusr1', bundle])
+  assert.deepEqual(config['Entrypoint'], [executable])
   assert.deepEqual(config['Cmd'], ['run'])
   assert.deepEqual(config['Volumes'], { '/run/svidecar': {} })
-  assert.deepEqual(inspected.Healthcheck.Test, ['CMD', node, bundle, 'healthcheck'])
+  assert.deepEqual(inspected.Healthcheck.Test, ['CMD', executable, 'healthcheck'])
   assert.equal(labels['org.opencontainers.image.version'], version)
   assert.equal(labels['org.opencontainers.image.licenses'], 'Apache-2.0')
 })
 
-test('the image has nothing that its base has not, but the bundle, its licences and its compiled code; no shell', async () => {
-  const [{ root, paths }, below] = await Promise.all([files(image), files(base)])
+test('the image has nothing that its base has not, but the executable, its licences and its bill of materials; no shell', async () => {
+  await runtimeBase(space.path, 'localhost/bare', env)
+  const [{ root, paths }, below] = await Promise.all([files(image), files('localhost/bare')])
   const added = paths.filter((path) => !below.paths.includes(path)).sort()
-  const cached = added.findIndex((path) => /^\/var\/cache\/svidecar\/v24\.[^/]*-65532\/[0-9a-f]+$/.test(path))
-  assert.notEqual(cached, -1, `no compiled code of user 65532 in ${added.join(' ')}`)
-  added.splice(cached, 1)
-  assert.deepEqual(added, ['/usr/lib/svidecar/LICENSE', bundle, `${bundle}.LEGAL.txt`])
+  const documents = ['LICENSE', 'LICENSE-of-node.txt', 'LICENSES-of-libraries.txt', 'svidecar.cdx.json'].map((name) => `/usr/share/doc/svidecar/${name}`)
+  assert.deepEqual(added, [executable, ...documents])
   assert.deepEqual(
-    paths.filter((path) => /\/(ba|da|a|z)?sh$|busybox/.test(path)),
+    paths.filter((path) => /\/(ba|da|a|z)?sh$|busybox|\/(node|npm)$/.test(path)),
     [],
   )
   const facts = async (path: string) => {
     const { uid, gid, mode } = await stat(join(root, path))
     return `${uid}:${gid} ${(mode & 0o7777).toString(8)}`
   }
-  assert.equal(await facts(bundle), '0:0 644')
+  assert.equal(await facts(executable), '0:0 755')
   assert.equal(await facts('/run/svidecar'), '65532:65532 755')
   assert.equal(await facts('/run'), '0:0 755')
-})
-
-test('compiled code that the image brings is used by its user, and by no other', async () => {
-  const start = (...options: string[]) =>
-    run(['podman', 'run', '--rm', ...confined, '--env', 'NODE_DEBUG_NATIVE=COMPILE_CACHE', ...options, image, '--version'], { env })
-  const own = await start()
-  assert.match(own.stdout, /^svidecar \d/m)
-  assert.match(own.stdout + own.stderr, /cache for .*svidecar\.cjs was accepted/)
-  const other = await start('--user', '65533')
-  assert.match(other.stdout, /^svidecar \d/m)
-  assert.doesNotMatch(other.stdout + other.stderr, /was accepted/)
 })
 
 /** Starts a container in the foreground; resolves with its first process when there is one. */
@@ -168,7 +126,8 @@ test('confined to a read-only root it serves credentials, tells its health, open
   assert.match(((await reply.json()) as { AccessKeyId: string }).AccessKeyId, /^ASIA/)
 
   // A plain Node.js opens its inspector at that signal: by it the wait is long enough, and the look a look.
-  const plain = await start('plain', ['--env', 'NODE_OPTIONS=--inspect-port=127.0.0.1:0', '--entrypoint', node], ['-e', 'setInterval(() => {}, 1000)'])
+  const plain = launch([node, '--inspect-port=127.0.0.1:0', '-e', 'setInterval(() => {}, 1000); console.log("started")'])
+  await eventually('a plain Node.js has started', () => plain.said() === 'started\n')
   const before = listening(container.pid)
   assert.equal(before.length, 2)
   process.kill(container.pid, 'SIGUSR1')
@@ -178,7 +137,7 @@ test('confined to a read-only root it serves credentials, tells its health, open
   })
   assert.deepEqual(listening(container.pid), before)
   assert.equal(await probe(metrics, '/readyz'), 200)
-  process.kill(plain.pid, 'SIGKILL')
+  plain.kill('SIGKILL')
   await plain.ended
 
   const begun = performance.now()
