@@ -18,14 +18,14 @@ const space = await folder('spire-docs')
 after(() => space.remove())
 
 describe('docs/spire.md', () => {
-  let spire: Spire | undefined
+  let spire: Spire
   before(async () => {
     spire = await startSpire(bin, { authority: 'self-signed' })
     await writeRoot(join(space.path, 'machines'))
   })
   after(() => spire?.close())
   const shell = (command: string, cwd = space.path) =>
-    must(['bash', '-ec', command], { cwd, env: { PATH: `${bin}:${process.env['PATH']}`, SPIRE_SERVER_PRIVATE_SOCKET: spire?.socket } })
+    must(['bash', '-ec', command], { cwd, env: { PATH: `${bin}:${process.env['PATH']}`, SPIRE_SERVER_PRIVATE_SOCKET: spire.socket } })
 
   const parts = blocks().filter(({ language }) => language === 'hcl')
   assert.ok(parts.length >= 5)
@@ -84,7 +84,7 @@ describe('docs/spire.md', () => {
       checkout,
     )
     await shell(file, checkout)
-    const { entries } = (await spire?.server('entry', 'show')) as { entries: { spiffe_id: { path: string } }[] }
+    const { entries } = (await spire.server('entry', 'show')) as { entries: { spiffe_id: { path: string } }[] }
     const paths = entries.map(({ spiffe_id }) => spiffe_id.path)
     assert.equal(paths.filter((path) => path === '/service/web').length, 2)
     assert.ok(paths.includes('/service/batch'))
