@@ -1,9 +1,15 @@
 // The monitoring assets as files: rules, runbooks and dashboard agree with each other and with the metrics that the daemon declares.
 import assert from 'node:assert/strict'
-import { globSync, readFileSync } from 'node:fs'
+import { spawnSync } from 'node:child_process'
+import { cpSync, globSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { test } from 'node:test'
 import { parse } from 'yaml'
-import { groups } from '../../docs/alerts.ts'
+import { type Group, groups } from '../../docs/alerts.ts'
+import { commands } from '../../src/cli/cli.ts'
+import { jsonSchema } from '../../src/config/schema.ts'
+import { failures } from '../../src/core/failures.ts'
 import { createMetrics } from '../../src/telemetry/metrics.ts'
 import { faults, metricsOf, type Series, substituted } from '../support/promql.ts'
 
@@ -125,4 +131,37 @@ test('the dashboard can be imported anywhere: it names no data source, no id and
     assert.deepEqual(faults(substituted(selector[1] ?? ''), declared, `{{${name}}}`), [], asked)
     assert.equal(selector[2], name)
   }
+})
+
+test('commands, events, codes and keys that runbooks and guide name exist', () => {
+  const events = new Set([...readFileSync('src/core/events.ts', 'utf8').matchAll(/'([a-z0-9]+(?:\.[a-z_]+)?)'/g)].map(([, name]) => name))
+  const schema = JSON.stringify(jsonSchema())
+  const labels = new Set([...declared.values()].flatMap((names) => [...names]))
+  // Of the log and of an alert.
+  for (const field of ['access_key_id', 'role_arn', 'runbook_url']) labels.add(field)
+  for (const page of ['docs/runbooks.md', 'docs/monitoring.md']) {
+    const guide = readFileSync(page, 'utf8')
+    const code = [...guide.matchAll(/```sh\n.*?```|`[^`\n]+`/gs)].join('\n')
+    for (const [, name = ''] of code.matchAll(/(?:^|`|\/usr\/bin\/)svidecar ([a-z-]+)/gm)) assert.ok(name in commands, `${page}: svidecar ${name}`)
+    for (const [, pattern = ''] of guide.matchAll(/"event":"([^"]+)"/g))
+      for (const name of pattern.replaceAll(/[()]/g, '').split('|')) assert.ok(events.has(name), `${page}: ${name}`)
+    for (const [, name = ''] of guide.matchAll(/`([a-z0-9]+\.[a-z]+(?:_[a-z]+)*|served)`/g))
+      if (!/\.(ya?ml|json|md)$/.test(name)) assert.ok(events.has(name), `${page}: ${name}`)
+    for (const [, name = ''] of guide.matchAll(/`([a-z0-9]+(?:_[a-z0-9]+)+)`/g))
+      assert.ok(name in failures || labels.has(name) || declared.has(name) || schema.includes(`"${name}"`), `${page}: ${name}`)
+  }
+})
+
+test('the command of the guide makes every runbook a link that people can click', (t) => {
+  const copy = mkdtempSync(join(tmpdir(), 'monitoring-'))
+  t.after(() => rmSync(copy, { recursive: true }))
+  cpSync('deploy/monitoring', join(copy, 'deploy/monitoring'), { recursive: true })
+  const [command = ''] = /^sed -i .*$/m.exec(readFileSync('docs/monitoring.md', 'utf8')) ?? []
+  const { status, stderr } = spawnSync('sh', ['-c', command], { cwd: copy, encoding: 'utf8' })
+  assert.equal(status, 0, stderr)
+  const read = (file: string) => parse(readFileSync(join(copy, 'deploy/monitoring', file), 'utf8')) as { groups: Group[]; spec: { groups: Group[] } }
+  const { groups: plain } = read('rules.yaml')
+  assert.deepEqual(read('kubernetes/prometheusrule.yaml').spec.groups, plain)
+  for (const { alert, annotations } of plain.flatMap(({ rules }) => rules))
+    if (alert !== undefined) assert.match(annotations?.['runbook_url'] ?? '', /^https:\/\/\S+\/docs\/runbooks\.md#svidecar[a-z]+$/)
 })
