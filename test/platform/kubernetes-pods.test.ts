@@ -70,6 +70,13 @@ for (const overlay of overlays.filter((one) => one !== 'init'))
       if (overlay !== 'classic' || name !== 'startupProbe') assert.deepEqual((beside[name] as { httpGet: unknown }).httpGet, { path, port: 'sp-metrics' }, name)
   })
 
+test('the documentation says how to check a configuration', async () => {
+  const page = await readFile(join(checkout, 'docs/kubernetes.md'), 'utf8')
+  const command = /^(\S+=\S+ )svidecar (check .*)$/m.exec(page) ?? assert.fail('it does not')
+  const said = await must(['sh', '-c', `${command[1]}exec ${node} ${main} ${command[2]}`], { cwd: checkout })
+  assert.equal((JSON.parse(said) as Config).consumers[0]?.name, 'app')
+})
+
 test('a native sidecar goes before the init containers of the application', async () => {
   const folder = join(space.path, 'with-init')
   await mkdir(folder)
