@@ -150,3 +150,35 @@ describe('Roles Anywhere', () => {
     for (const { accessKeyId } of anchor.updates) assert.ok(sessions.has(accessKeyId))
   })
 })
+
+test('a SPIRE that is its own root outgrows the anchor with its third authority, which is why it has one above it', async () => {
+  const key = mintAt(Date.now() + 3_600_000)
+  const anchor = await startTrustAnchor({ arn: arns.trustAnchor, roots: [], sessions: new Map([[key.accessKeyId, key]]) })
+  const spire = await startSpire(bin, {
+    authority: 'intermediate',
+    edit: (config) => config.replace(/^  UpstreamAuthority [\s\S]*?^  \}$/m, ''),
+    env: () => ({
+      AWS_ENDPOINT_URL_ROLESANYWHERE: anchor.url,
+      AWS_ACCESS_KEY_ID: key.accessKeyId,
+      AWS_SECRET_ACCESS_KEY: key.secretAccessKey,
+      AWS_SESSION_TOKEN: key.sessionToken,
+    }),
+  })
+  try {
+    const prepare = async () => {
+      await spire.server('localauthority', 'x509', 'prepare')
+      return (await spire.server('localauthority', 'x509', 'show')) as Authorities
+    }
+    await eventually('the first root is in the anchor', () => anchor.roots().length === 1)
+    const { prepared } = await prepare()
+    await eventually('the second one, too', () => anchor.roots().length === 2)
+    await spire.server('localauthority', 'x509', 'activate', '-authorityID', prepared.authority_id)
+    await prepare()
+    const refused = await eventually('the third one is refused', () => anchor.updates.find(({ status }) => status !== 200))
+    assert.match(refused.error ?? '', /3 certificates/)
+    assert.equal(anchor.roots().length, 2, 'an authority that will sign is not in the anchor')
+  } finally {
+    await spire.close()
+    await anchor.stop()
+  }
+})

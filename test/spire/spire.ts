@@ -71,6 +71,8 @@ export interface SpireOptions {
   readonly authority: Authority
   /** Of the server, for its AWS SDK. Left out, there is no AWS for it. */
   readonly env?: (folder: string) => NodeJS.ProcessEnv
+  /** Changes the server's configuration further. */
+  readonly edit?: (config: string) => string
   /** Is done when the folder is ready and the server has not started. */
   readonly before?: (folder: string) => Promise<void>
 }
@@ -84,14 +86,14 @@ const withoutAws = () => ({
 })
 
 /** Starts a server. `bin` holds the executables. */
-export async function startSpire(bin: string, { authority, env = withoutAws, before }: SpireOptions): Promise<Spire> {
+export async function startSpire(bin: string, { authority, env = withoutAws, edit = (config) => config, before }: SpireOptions): Promise<Spire> {
   const folder = await mkdtemp(join(tmpdir(), 'spire-'))
   folders.add(folder)
   const port = await freePort()
   const socket = join(folder, 'server', 'api.sock')
   const config = join(folder, 'server.conf')
   await mkdir(join(folder, 'server'))
-  await writeFile(config, serverConfig(authority, folder, { server: port, health: await freePort() }))
+  await writeFile(config, edit(serverConfig(authority, folder, { server: port, health: await freePort() })))
   if (authority === 'intermediate') await writeRoot(join(folder, 'upstream'))
   await before?.(folder)
   let process: Process | undefined
