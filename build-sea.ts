@@ -30,7 +30,10 @@ function fetchNode(folder: string): string {
   writeFileSync(join(folder, 'package.json'), JSON.stringify(project))
   const packages = { '': project, [`node_modules/${name}`]: { version, integrity } }
   writeFileSync(join(folder, 'package-lock.json'), JSON.stringify({ ...project, lockfileVersion: 3, requires: true, packages }))
-  execFileSync('npm', ['ci', '--silent', '--ignore-scripts', '--os=linux', `--cpu=${architecture}`], { cwd: folder, stdio: 'inherit' })
+  execFileSync('npm', ['ci', '--no-audit', '--no-fund', '--ignore-scripts', '--os=linux', `--cpu=${architecture}`], {
+    cwd: folder,
+    stdio: ['ignore', 'ignore', 'inherit'],
+  })
   return join(folder, 'node_modules', name, 'bin/node')
 }
 

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { execFile, spawn } from 'node:child_process'
 import { existsSync, globSync } from 'node:fs'
-import { chmod, copyFile, mkdir, mkdtemp, readdir, rm, rmdir } from 'node:fs/promises'
+import { chmod, copyFile, mkdir, mkdtemp, readdir, readFile, rm, rmdir } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { delimiter, join, resolve } from 'node:path'
@@ -103,6 +103,15 @@ export async function install(directory: string): Promise<readonly string[]> {
   await copyFile(node, command[0])
   await copyFile(join(checkout, 'dist/svidecar.cjs'), command[1])
   return command
+}
+
+/** Path of the executable: built when there is none, or the one that is there holds another bundle than the sources make. */
+export async function executable(): Promise<string> {
+  await must([node, 'build.ts'], { cwd: checkout })
+  const file = join(checkout, 'dist/svidecar')
+  const bundle = await readFile(join(checkout, 'dist/svidecar.cjs'))
+  if (!existsSync(file) || !(await readFile(file)).includes(bundle)) await must([node, 'build-sea.ts'], { cwd: checkout, timeoutMs: 300_000 })
+  return file
 }
 
 /** A folder that other users may pass through, and what was made in it is gone at the end. */
