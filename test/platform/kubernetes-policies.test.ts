@@ -1,16 +1,17 @@
 // The policies: a real API server judges pods by them, and takes the objects of other projects by those projects' own definitions.
 import assert from 'node:assert/strict'
-import { readFile } from 'node:fs/promises'
+import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { parse, parseAllDocuments } from 'yaml'
 import { eventually } from '../support/eventually.ts'
 import { type Cluster, startCluster } from './cluster.ts'
 import { customResources } from './crds.ts'
-import { checkout, folder, need } from './machine.ts'
+import { checkout, folder, launch, need } from './machine.ts'
 import {
   applicationOf,
   type Container,
+  kubeBinaries,
   type Manifest,
   manifests,
   objectsOf,
@@ -151,6 +152,33 @@ test('Kyverno is given the same rules as Kubernetes', async () => {
   const kyverno = parse(await readFile(join(policies, 'kyverno/validate.yaml'), 'utf8')) as Policy
   for (const part of ['matchConstraints', 'matchConditions', 'variables', 'validations', 'failurePolicy'])
     assert.deepEqual(kyverno.spec[part], policy?.spec[part], part)
+})
+
+test('Kubernetes finds no mistake in the types of the rules', async (t) => {
+  const kubeconfig = join(space.path, 'kubeconfig')
+  await writeFile(kubeconfig, cluster.kubeconfig('administrator'), { mode: 0o600 })
+  const options = ['--controllers=validatingadmissionpolicy-status-controller', '--leader-elect=false', '--secure-port=0', `--kubeconfig=${kubeconfig}`]
+  const controller = launch([join(await kubeBinaries(), 'kube-controller-manager'), ...options])
+  t.after(async () => {
+    controller.kill('SIGKILL')
+    await controller.ended
+  })
+  const [policy] = parseAllDocuments(await readFile(join(policies, 'validate.yaml'), 'utf8')).map((document) => document.toJS() as Policy)
+  const [rule] = (policy?.spec['validations'] ?? []) as { expression: string }[]
+  const mistaken = { ...policy, metadata: { name: 'mistaken' }, spec: { ...policy?.spec, validations: [rule, { expression: 'object.spec.nonsense == 1' }] } }
+  assert.equal((await apply(mistaken)).stderr, '')
+  const warnings = async (name: string) => {
+    const { stdout } = await cluster.kubectl(['get', 'validatingadmissionpolicy', name, '--output=json'])
+    const { status } = JSON.parse(stdout) as { status: { observedGeneration?: number; typeChecking?: { expressionWarnings?: { fieldRef: string }[] } } }
+    return status.observedGeneration === undefined ? undefined : (status.typeChecking?.expressionWarnings ?? []).map(({ fieldRef }) => fieldRef)
+  }
+  const told = (name: string) =>
+    eventually(`the types of ${name} were looked at`, () => {
+      controller.check()
+      return warnings(name)
+    })
+  assert.deepEqual(await told('mistaken'), ['spec.validations[1].expression'])
+  assert.deepEqual(await told('svidecar'), [])
 })
 
 test('the server takes the objects of Kyverno and of the Prometheus Operator, strictly, by the definitions of those projects', async () => {
