@@ -76,6 +76,9 @@ describe('the tests replace', () => {
     const { replaced, by } = changes('agent.conf', agentConfig(own, ports, { path: '/own/agent.sock' }))
     assert.deepEqual(replaced, ['server_address', 'server_port', 'trust_bundle_path', 'socket_path', 'data_dir', 'directory', 'bind_port'])
     assert.deepEqual(by, ['experimental {', 'sync_interval', ...replaced, '}'])
+    const measured = changes('agent.conf', agentConfig(own, ports, { path: '/own/agent.sock', withoutDigest: true }))
+    assert.deepEqual(measured.replaced, replaced)
+    assert.deepEqual(measured.by.toSorted(), [...by, 'workload_size_limit'].toSorted())
   })
 
   test('addresses and files of the discovery provider', () => {

@@ -30,7 +30,7 @@ export async function openRealWorld(spire: Spire, options: WorldOptions): Promis
     return agent
   }
   const startIn = async (own: string, socket: string, joinToken: string | undefined): Promise<Process> => {
-    const started = await spire.agent(own, { ...options, path: socket, joinToken })
+    const started = await spire.agent(own, { ...options, path: socket, joinToken, withoutDigest: true })
     processes.add(started)
     return started
   }

@@ -8,11 +8,11 @@ const home = join(import.meta.dirname, '../../deploy/spire')
 export interface Changes {
   /** By block and key, `KeyManager "disk".keys_path`: the value that stands there instead. Each must be in the file, once. */
   readonly set: Readonly<Record<string, string>>
-  /** By block: a line that comes first in it. */
+  /** By block, with all blocks around it: a line that comes first in it. */
   readonly add?: Readonly<Record<string, string>>
 }
 
-/** The text of deploy/spire/<name>. `plugins` and `plugin_data` are left out of the names of blocks. */
+/** The text of deploy/spire/<name>. Before a key, `plugins` and `plugin_data` are left out. */
 export function shipped(name: string, { set, add = {} }: Changes): string {
   const blocks: string[] = []
   const left = new Set([...Object.keys(set), ...Object.keys(add)])
@@ -25,9 +25,10 @@ export function shipped(name: string, { set, add = {} }: Changes): string {
       const block = /^(\S.*?) \{$/.exec(text)?.[1]
       if (block !== undefined) {
         blocks.push(block)
-        const more = add[block]
+        const place = blocks.join('.')
+        const more = add[place]
         if (more === undefined) return [line]
-        take(block)
+        take(place)
         return [line, more]
       }
       if (text === '}') blocks.pop()
