@@ -11,9 +11,11 @@ import { applicationOf, envOf, filesOf, type Manifest, manifests, mountOf, type 
 const main = join(checkout, 'src/main.ts')
 const space = await folder('kubernetes-pods')
 const rendered = new Map<Overlay, Manifest[]>()
+let program: readonly string[]
 
 before(async () => {
   need({ unshare: 'util-linux', setpriv: 'util-linux', ip: 'iproute2', git: 'git' })
+  program = await install(space.path)
   for (const overlay of overlays) rendered.set(overlay, await render(join(manifests, 'overlays', overlay)))
 })
 
@@ -171,7 +173,6 @@ for (const [kind, fsGroup] of [
     await mkdir(volume)
     await chown(volume, 0, fsGroup ?? 0)
     await chmod(volume, fsGroup === undefined ? 0o777 : 0o2777)
-    const program = await install(space.path)
     const config = join((await configuration('roles-anywhere')).directory, 'config.yaml')
 
     /** Runs the daemon of the sidecar in a network of its own until its listeners are open; resolves with the token. */
