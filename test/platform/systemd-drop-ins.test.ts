@@ -37,10 +37,10 @@ const says = (what: RegExp, name = unit) =>
   eventually(
     `the journal says ${what}`,
     async () => what.test((await machine.journal(name)).slice(since)) || assert.fail((await machine.journal(name)).slice(since)),
-    20_000,
+    60_000,
   )
 const exists = async (path: string): Promise<boolean> => (await machine.inside(['test', '-e', path])).status === 0
-const appears = (path: string) => eventually(path, () => exists(path), 20_000)
+const appears = (path: string) => eventually(path, () => exists(path), 60_000)
 
 test('agent-in-tmp.conf: an agent in /tmp, also one that comes later', async () => {
   const tmp = { identities: { default: { workload_api: 'unix:///tmp/spire-agent/public/agent.sock' } } }
@@ -57,7 +57,7 @@ test('agent-in-tmp.conf: an agent in /tmp, also one that comes later', async () 
   await machine.done('rm', '--recursive', '/tmp/spire-agent')
   await machine.dropIn('agent-in-tmp.conf')
   await start(tmp)
-  await eventually('it is tried again', async () => Number(await machine.property('NRestarts')) > 0, 20_000)
+  await eventually('it is tried again', async () => Number(await machine.property('NRestarts')) > 0, 60_000)
   await agentComes()
   await machine.ready()
 })
@@ -100,7 +100,7 @@ test('shared-credentials-file.conf: a section in the credentials file of a user'
   await eventually(
     'the section',
     async () => /^\[app\]\naws_access_key_id *= *ASIA/m.test((await machine.inside(['cat', '/home/app/.aws/credentials'])).stdout),
-    20_000,
+    60_000,
   )
   assert.equal(await machine.done('stat', '--format=%U %a', '/home/app/.aws/credentials'), 'app 600\n')
   await machine.done('systemctl', 'stop', 'svidecar@app')
@@ -191,7 +191,7 @@ test('svidecar-reload.path: another service is reloaded when its certificate was
   const reloads = async () => (await machine.inside(['cat', '/run/reloaded'])).stdout.split('\n').length
   const before = await reloads()
   await machine.world.agent.rotateNow()
-  await eventually('a reload', async () => (await reloads()) > before, 20_000)
+  await eventually('a reload', async () => (await reloads()) > before, 60_000)
 })
 
 test('dynamic-user.conf: no user in /etc/passwd, and readers of a group all the same', async () => {

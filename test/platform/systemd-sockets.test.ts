@@ -17,7 +17,7 @@ after(() => machine?.end())
 
 const mainPid = () => machine.property('MainPID')
 const another = (pid: string) =>
-  eventually('another process', async () => (await mainPid()) !== pid && (await machine.property('ActiveState')) === 'active', 20_000)
+  eventually('another process', async () => (await mainPid()) !== pid && (await machine.property('ActiveState')) === 'active', 60_000)
 
 /** How often which status or error came, for clients that open a connection for each request until the file /run/enough is there. */
 const hammer = `
@@ -123,7 +123,7 @@ test('a wrong configuration is tried every two seconds while somebody waits, and
   await machine.write(configFile, 'profils: {}')
   const begun = performance.now()
   const patient = machine.inside(['curl', '--silent', '--max-time', '60', '--write-out', '%{http_code}', `http://127.0.0.1:${ports.metrics}/livez`])
-  await eventually('three starts', async () => (await starts()) >= 3, 30_000)
+  await eventually('three starts', async () => (await starts()) >= 3, 60_000)
   // Without a pause it would be ten a second.
   assert.ok((await starts()) <= 1 + (performance.now() - begun) / 2_000)
   assert.equal(await machine.property('ActiveState', 'svidecar.socket'), 'active')
