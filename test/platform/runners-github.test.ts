@@ -3,17 +3,15 @@ import assert from 'node:assert/strict'
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
-import { fileURLToPath } from 'node:url'
 import { parse } from 'yaml'
 import { eventually } from '../support/eventually.ts'
 import { checkout, folder, must, need, node, type Outcome, probe, type Running, run } from './machine.ts'
 import { type Action, Job, readAction } from './runners/github-runner.ts'
-import { daemonUser, type Host, openHost, runnerUser } from './runners/host.ts'
+import { askAws, daemonUser, type Host, openHost, runnerUser } from './runners/host.ts'
 
 const shipped = join(checkout, 'deploy/runners/github')
 const started = '/usr/lib/svidecar/github/job-started.sh'
 const completed = '/usr/lib/svidecar/github/job-completed.sh'
-const client = fileURLToPath(new URL('../sdk/client.ts', import.meta.url))
 
 const space = await folder('github')
 let host: Host
@@ -63,7 +61,7 @@ const hostile = {
 }
 
 /** A step whose program uses AWS by the SDK for JavaScript. */
-const callAws = (sts = host.world.aws.checkingUrl) => `echo identity | AWS_ENDPOINT_URL_STS=${sts} ${node} ${client}`
+const callAws = () => askAws(host.world.aws.checkingUrl)
 
 const assertCalled = ({ status, stdout, stderr }: Outcome) => {
   assert.equal(status, 0, stderr)
@@ -197,6 +195,7 @@ test("in a container's network the host's loopback is not there, and the mounted
         join(checkout, 'test/platform/runners/host'),
         join(space.path, 'files'),
         host.run,
+        join(space.path, 'state'),
         node,
         '--eval',
         `

@@ -1,6 +1,7 @@
 // A runner's host for tests: svidecar is in /usr/bin and runs as a user of its own, and jobs run as others, with only what the shipped files give them.
 import { chmod, chown, cp, mkdir, readFile, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { build } from 'esbuild'
 import { parse } from 'yaml'
 import { eventually } from '../../support/eventually.ts'
 import { checkout, freePorts, install, launch, type Outcome, openWorld, type Running, run } from '../machine.ts'
@@ -9,7 +10,13 @@ import { checkout, freePorts, install, launch, type Outcome, openWorld, type Run
 export const daemonUser = 6601
 export const runnerUser = 6602
 
+const programs = '/usr/lib/svidecar-test'
+/** A command there that asks AWS who it is, by the SDK for JavaScript, and knows only environment variables. */
+export const askAws = (sts: string) => `echo identity | AWS_ENDPOINT_URL_STS=${sts} ${programs}/node ${programs}/client.mjs`
+
 export interface Host {
+  /** Of a command on the host, as root. */
+  on(command: readonly string[]): readonly string[]
   readonly world: Awaited<ReturnType<typeof openWorld>>
   readonly ports: { readonly credentials: number; readonly metrics: number }
   /** What is /run there. */
@@ -27,22 +34,38 @@ export async function openHost(directory: string, shipped: Readonly<Record<strin
   const own = (name: string) => join(directory, name)
   const [credentials = 0, metrics = 0] = await freePorts(2)
   const world = await openWorld(directory)
-  const [node = '', bundle = ''] = await install(directory)
   const text = async (path: string) =>
     (await readFile(join(checkout, 'deploy', path), 'utf8'))
       .replaceAll('127.0.0.1:9912', `127.0.0.1:${credentials}`)
       .replaceAll('127.0.0.1:9913', `127.0.0.1:${metrics}`)
-  await mkdir(own('files/usr/bin'), { recursive: true })
-  await writeFile(own('files/usr/bin/svidecar'), `#!/bin/sh\nexec ${node} ${bundle} "$@"\n`, { mode: 0o755 })
+  for (const path of ['usr/bin', programs]) await mkdir(own(join('files', path)), { recursive: true })
+  await install(own(join('files', programs)))
+  await writeFile(own('files/usr/bin/svidecar'), `#!/bin/sh\nexec ${programs}/node ${programs}/svidecar.cjs "$@"\n`, { mode: 0o755 })
+  // In one file, because a job may not see the checkout.
+  const options = {
+    bundle: true,
+    platform: 'node',
+    format: 'esm',
+    banner: { js: "import { createRequire } from 'node:module'; const require = createRequire('/')" },
+  } as const
+  await build({ ...options, entryPoints: [join(checkout, 'test/sdk/client.ts')], outfile: own(join('files', programs, 'client.mjs')), logLevel: 'error' })
   for (const [from, to] of Object.entries(shipped)) {
     await cp(join(checkout, 'deploy', from), own(`files${to}`), { recursive: true })
     await writeFile(own(`files${to}`), await text(from))
   }
-  for (const path of ['run', 'run/spire', 'run/spire/sockets']) await mkdir(own(path))
+  for (const path of ['state', 'run', 'run/spire', 'run/spire/sockets']) await mkdir(own(path))
   // A socket is followed through a link, from every namespace.
   await symlink(join(world.sockets, 'agent.sock'), own('run/spire/sockets/agent.sock'))
 
-  const onHost = (command: readonly string[]) => ['unshare', '--mount', join(checkout, 'test/platform/runners/host'), own('files'), own('run'), ...command]
+  const onHost = (command: readonly string[]) => [
+    'unshare',
+    '--mount',
+    join(checkout, 'test/platform/runners/host'),
+    own('files'),
+    own('run'),
+    own('state'),
+    ...command,
+  ]
   const asUser = (user: number, groups: readonly number[]) => [
     'setpriv',
     `--reuid=${user}`,
@@ -53,6 +76,7 @@ export async function openHost(directory: string, shipped: Readonly<Record<strin
     '--no-new-privs',
   ]
   return {
+    on: onHost,
     world,
     ports: { credentials, metrics },
     run: own('run'),
