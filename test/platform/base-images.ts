@@ -6,7 +6,7 @@ import { must, node } from './machine.ts'
 const certificates = '/etc/ssl/certs/ca-certificates.crt'
 
 /** Puts a program and the libraries that it loads into a root file system. */
-async function install(root: string, program: string, as: string): Promise<void> {
+export async function install(root: string, program: string, as: string): Promise<void> {
   const libraries = [...(await must(['ldd', program])).matchAll(/(\/\S+) \(0x/g)].map(([, path = '']) => path)
   for (const [from, to] of [[program, as] as const, ...libraries.map((path) => [path, path] as const)]) {
     await mkdir(dirname(join(root, to)), { recursive: true })
@@ -14,7 +14,7 @@ async function install(root: string, program: string, as: string): Promise<void>
   }
 }
 
-async function commit(root: string, name: string, instructions: string, env: NodeJS.ProcessEnv): Promise<void> {
+export async function commit(root: string, name: string, instructions: string, env: NodeJS.ProcessEnv): Promise<void> {
   const file = `${root}.Dockerfile`
   await writeFile(file, `FROM scratch\nCOPY . /\n${instructions}`)
   await must(['buildah', 'build', '--quiet', '--isolation', 'chroot', '--file', file, '--tag', name, root], { env })

@@ -1,10 +1,10 @@
 // A runner's host for tests: svidecar is in /usr/bin and runs as a user of its own, and jobs run as others, with only what the shipped files give them.
-import { chmod, chown, cp, mkdir, readFile, symlink, writeFile } from 'node:fs/promises'
+import { chmod, chown, copyFile, cp, mkdir, readFile, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { build } from 'esbuild'
 import { parse } from 'yaml'
 import { eventually } from '../../support/eventually.ts'
-import { checkout, freePorts, install, launch, type Outcome, openWorld, type Running, run } from '../machine.ts'
+import { checkout, executable, freePorts, launch, node, type Outcome, openWorld, type Running, run } from '../machine.ts'
 
 /** Users and their groups of the same number; nobody else's on this machine. */
 export const daemonUser = 6601
@@ -39,8 +39,8 @@ export async function openHost(directory: string, shipped: Readonly<Record<strin
       .replaceAll('127.0.0.1:9912', `127.0.0.1:${credentials}`)
       .replaceAll('127.0.0.1:9913', `127.0.0.1:${metrics}`)
   for (const path of ['usr/bin', programs]) await mkdir(own(join('files', path)), { recursive: true })
-  await install(own(join('files', programs)))
-  await writeFile(own('files/usr/bin/svidecar'), `#!/bin/sh\nexec ${programs}/node ${programs}/svidecar.cjs "$@"\n`, { mode: 0o755 })
+  await copyFile(await executable(), own('files/usr/bin/svidecar'))
+  await copyFile(node, own(join('files', programs, 'node')))
   // In one file, because a job may not see the checkout.
   const options = {
     bundle: true,
