@@ -17,14 +17,17 @@ export const run: Command = {
     // Asked for before there is anything to stop: whoever reads "ready" may signal at once.
     const signals = ['SIGTERM', 'SIGINT', 'SIGHUP'] as const
     let next = io.nextSignal(signals)
-    const load = () => configuration(values, io)
     const [{ startDaemon }, { versionOf, watchConfig }] = await Promise.all([import('../daemon/daemon.ts'), import('../daemon/config-watch.ts')])
     const file = configFile(values['config'], io.env)
-    // Before it is read: what changes after that is a change.
-    const version = file === undefined ? undefined : await versionOf(file)
+    let loaded: string | undefined
+    const load = async () => {
+      // Before it is read: what changes after that is a change.
+      if (file !== undefined) loaded = await versionOf(file)
+      return configuration(values, io)
+    }
     const daemon = await startDaemon({ ...io, config: await load(), load, random: Math.random })
     process.on('unhandledRejection', (reason) => daemon.defect(toFailure(reason)))
-    const watching = file === undefined ? undefined : start(watchConfig(file, version, daemon, io.clock))
+    const watching = file === undefined ? undefined : start(watchConfig(file, () => loaded, daemon, io.clock))
     for (;;) {
       const signal = await next
       next = io.nextSignal(signals)

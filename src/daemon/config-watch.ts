@@ -15,21 +15,20 @@ export const versionOf = (path: string): Promise<string | undefined> =>
   )
 
 /**
- * Has the daemon load the file when it is not `loaded` any more, once it has stayed the same for two looks: somebody may still be writing.
+ * Has the daemon load the file when it is not what it has `loaded` last, by whomever it was told to, once it has stayed the same for two looks: somebody may still be writing.
  * A file that is gone is no change. Asks the configuration in force whether it is to look at all.
  */
 export const watchConfig =
-  (path: string, loaded: string | undefined, daemon: Pick<Daemon, 'config' | 'reload'>, clock: Clock): Task =>
+  (path: string, loaded: () => string | undefined, daemon: Pick<Daemon, 'config' | 'reload'>, clock: Clock): Task =>
   async (signal) => {
-    let before = loaded
+    let before = loaded()
     for (;;) {
       await clock.sleep(lookMs, signal)
       if (daemon.config.reload !== 'watch') continue
       const now = await versionOf(path)
       const settled = now === before
       before = now
-      if (!settled || now === undefined || now === loaded) continue
-      loaded = now
+      if (!settled || now === undefined || now === loaded()) continue
       await daemon.reload().catch(() => {}) // told by its event
     }
   }

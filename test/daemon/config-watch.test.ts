@@ -16,14 +16,16 @@ async function watched(t: TestContext, reload: Config['reload'] = 'watch') {
   const path = join(directory, 'config.yaml')
   writeFileSync(path, 'one')
   const clock = createFakeClock()
-  const state = { reload, reloads: 0, fail: false }
+  const state = { reload, reloads: 0, fail: false, loaded: await versionOf(path) }
   const daemon = {
     get config() {
       return { reload: state.reload } as Config
     },
-    reload: () => {
+    reload: async () => {
       state.reloads++
-      return state.fail ? Promise.reject(new Error('wrong')) : Promise.resolve({ changed: [] })
+      state.loaded = await versionOf(path)
+      if (state.fail) throw new Error('wrong')
+      return { changed: [] }
     },
   }
   // Reading the file's facts takes real time, which the clock has to wait for.
@@ -34,9 +36,9 @@ async function watched(t: TestContext, reload: Config['reload'] = 'watch') {
       await clock.settle()
     }
   }
-  const running = start(watchConfig(path, await versionOf(path), daemon, clock))
+  const running = start(watchConfig(path, () => state.loaded, daemon, clock))
   t.after(() => running.stop())
-  return { directory, path, state, looks }
+  return { directory, path, state, looks, daemon }
 }
 
 test('a file that was written is loaded once, after it has stayed the same for two looks', async (t) => {
@@ -100,6 +102,17 @@ test('a file that does not load is not tried again until it changes', async (t) 
   await looks(5)
   assert.equal(state.reloads, 1)
   writeFileSync(path, 'mended')
+  await looks(2)
+  assert.equal(state.reloads, 2)
+})
+
+test('a file that somebody had loaded by a signal or a command is not loaded once more', async (t) => {
+  const { path, state, looks, daemon } = await watched(t)
+  writeFileSync(path, 'two')
+  await daemon.reload()
+  await looks(5)
+  assert.equal(state.reloads, 1)
+  writeFileSync(path, 'three')
   await looks(2)
   assert.equal(state.reloads, 2)
 })

@@ -60,7 +60,7 @@ describe('SPIRE in Kubernetes', () => {
     await kubectl(['apply', '--validate=strict', '--filename', join(shipped, 'rbac.yaml')])
 
     const [metrics = 0, health = 0] = await freePorts(2)
-    // Outside of the cluster: its socket and its ports are others, and nobody has to be elected.
+    // Outside of the cluster: its socket and its ports are others.
     const config = {
       ...(parse(await readFile(join(shipped, 'controller-manager.yaml'), 'utf8')) as object),
       spireServerSocketPath: spire.socket,
@@ -68,7 +68,9 @@ describe('SPIRE in Kubernetes', () => {
       health: { healthProbeBindAddress: `127.0.0.1:${health}` },
     }
     await writeFile(join(space.path, 'controller-manager.yaml'), JSON.stringify(config))
-    await writeFile(join(space.path, 'kubeconfig.json'), cluster.kubeconfig('administrator'))
+    // With the rights of the server's pod, in which it runs, and no others.
+    const token = (await kubectl(['create', 'token', 'spire-server', '--namespace=spire'])).trim()
+    await writeFile(join(space.path, 'kubeconfig.json'), cluster.kubeconfig(token))
     controllers = launch([join(bin, 'spire-controller-manager'), `-config=${join(space.path, 'controller-manager.yaml')}`], {
       KUBECONFIG: join(space.path, 'kubeconfig.json'),
       // Their webhook is asked by the API server at a service's address, which is not here.
@@ -116,6 +118,21 @@ describe('SPIRE in Kubernetes', () => {
     assert.deepEqual([stats['podsSelected'], stats['entriesToSet'], stats['podEntryRenderFailures'] ?? 0], [1, 1, 0])
   })
 
+  test('it is elected and works as the service account of the server, which may do nothing else', async () => {
+    const holder = await kubectl(['get', 'lease/svidecar.spire.spiffe.io', '--namespace=spire', '--output=jsonpath={.spec.holderIdentity}'])
+    assert.notEqual(holder, '')
+    assert.doesNotMatch(controllers.said(), /forbidden/)
+    const may = async (account: string, verb: string, resource: string, subresource = ''): Promise<string> => {
+      const who = `--as=system:serviceaccount:spire:${account}`
+      return (await cluster.kubectl(['auth', 'can-i', verb, resource, `--subresource=${subresource}`, '--all-namespaces', who])).stdout.trim()
+    }
+    assert.equal(await may('spire-server', 'watch', 'pods'), 'yes')
+    assert.equal(await may('spire-server', 'create', 'clusterspiffeids.spire.spiffe.io'), 'no')
+    assert.equal(await may('spire-server', 'get', 'secrets'), 'no')
+    assert.equal(await may('spire-agent', 'get', 'nodes', 'pods'), 'yes')
+    assert.equal(await may('spire-agent', 'get', 'nodes', 'proxy'), 'no')
+  })
+
   test('a pod of a CI job has an identity of its own below the project or the name that its label gives', async () => {
     await kubectl(['create', 'namespace', 'ci'])
     await kubectl(['label', 'namespace/ci', 'ci-identities=enabled'])
@@ -132,7 +149,10 @@ describe('SPIRE in Kubernetes', () => {
       30_000,
     )
     assert.deepEqual(made.map(({ spiffe_id }) => spiffe_id.path).toSorted(), ['/ci/gitlab/project/42/job-1', '/ci/payments-deploy/job-2'])
-    for (const { selectors } of made) assert.ok(selectors.some(({ type, value }) => type === 'k8s' && value === 'container-name:svidecar'))
+    for (const { selectors, spiffe_id, dns_names } of made) {
+      assert.ok(selectors.some(({ type, value }) => type === 'k8s' && value === 'container-name:svidecar'))
+      assert.deepEqual(dns_names, [spiffe_id.path.split('/').at(-1)])
+    }
     await kubectl(['delete', 'namespace/ci', '--wait=false'])
     await kubectl(['delete', 'pod/job-1', 'pod/job-2', '--namespace=ci', '--force', '--grace-period=0'])
   })
