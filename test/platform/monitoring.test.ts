@@ -67,6 +67,19 @@ test('a daemon that is well, in a Prometheus that has the shipped scrape jobs an
   assert.equal(await count('ALERTS{alertstate="firing"}'), 0)
 })
 
+test('what pages of one profile silences what explains it, and no other profile', async () => {
+  const at = { namespace: 'shop', instance: 'elsewhere:9913' }
+  await prometheus?.tell([
+    { ...at, alertname: 'SvidecarNoCredentials', severity: 'critical', profile: 'app' },
+    ...['app', 'web'].map((profile) => ({ ...at, alertname: 'SvidecarExchangeFailing', severity: 'warning', profile, reason: 'network' })),
+    { ...at, alertname: 'SvidecarNotReady', severity: 'warning', job: 'svidecar-ready' },
+  ])
+  await eventually('both are silenced', async () => {
+    assert.deepEqual([...((await prometheus?.silenced(at.instance)) ?? [])].toSorted(), ['SvidecarExchangeFailing app', 'SvidecarNotReady'])
+    return true
+  })
+})
+
 test('AWS is taken away: alerts fire with the runbook that is there, and resolve when it is back', async () => {
   await aws.closeIssuing()
   const soon = await fires('SvidecarCredentialsExpireSoon', 'app')

@@ -27,8 +27,10 @@ export interface Alert {
 export interface Prometheus {
   /** Alerts that fire now, by name. */
   firing(name: string): Promise<readonly Alert[]>
-  /** What Alertmanager tells nobody, because another alert says more: names. */
-  silenced(): Promise<readonly string[]>
+  /** What Alertmanager tells nobody, because another alert says more: names, of all instances or of one with the profile behind it. */
+  silenced(instance?: string): Promise<readonly string[]>
+  /** Has Alertmanager told of alerts with these labels. */
+  tell(alerts: readonly Readonly<Record<string, string>>[]): Promise<void>
   /** How many series an expression gives. */
   count(expression: string): Promise<number>
   stop(): Promise<void>
@@ -98,10 +100,20 @@ export async function startPrometheus(directory: string, files: Readonly<Record<
   return {
     firing: async (name) =>
       (await ask<{ alerts: Alert[] }>('/api/v1/alerts')).alerts.filter(({ labels, state }) => labels['alertname'] === name && state === 'firing'),
-    silenced: async () => {
+    silenced: async (instance) => {
       manager.check()
       const reply = await fetch(`http://127.0.0.1:${alerts}/api/v2/alerts?active=false&inhibited=true`, { headers: { connection: 'close' } })
-      return ((await reply.json()) as { labels: Record<string, string> }[]).map(({ labels }) => labels['alertname'] ?? '')
+      const all = ((await reply.json()) as { labels: Record<string, string> }[]).map(({ labels }) => labels)
+      if (instance === undefined) return all.map(({ alertname = '' }) => alertname)
+      return all.filter((labels) => labels['instance'] === instance).map(({ alertname = '', profile = '' }) => `${alertname} ${profile}`.trim())
+    },
+    tell: async (labels) => {
+      const reply = await fetch(`http://127.0.0.1:${alerts}/api/v2/alerts`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json', connection: 'close' },
+        body: JSON.stringify(labels.map((one) => ({ labels: one }))),
+      })
+      assert.equal(reply.status, 200, await reply.text())
     },
     count: async (expression) => (await ask<{ result: unknown[] }>(`/api/v1/query?query=${encodeURIComponent(expression)}`)).result.length,
     stop,
