@@ -96,9 +96,9 @@ const refused: Record<string, [RegExp, (spec: PodSpec) => unknown]> = {
   'another command': [/leave out command/, (spec) => Object.assign(svidecarOf(spec), { command: ['/bin/sh'] })],
   'a file system to write': [/runs as user 65532 with a read-only/, (spec) => delete svidecarOf(spec).securityContext['readOnlyRootFilesystem']],
   'another user for svidecar': [/runs as user 65532 with a read-only/, (spec) => Object.assign(svidecarOf(spec).securityContext, { runAsUser: 1000 })],
-  'an application as svidecar’s user': [/User 65532 is svidecar's own/, (spec) => Object.assign(applicationOf(spec).securityContext, { runAsUser: 65532 })],
+  'an application as svidecar’s user': [/Set runAsUser/, (spec) => Object.assign(applicationOf(spec).securityContext, { runAsUser: 65532 })],
   'a pod as svidecar’s user': [
-    /User 65532 is svidecar's own/,
+    /Set runAsUser/,
     (spec) => {
       delete applicationOf(spec).securityContext['runAsUser']
       Object.assign(spec.securityContext, { runAsUser: 65532 })
@@ -108,6 +108,43 @@ const refused: Record<string, [RegExp, (spec: PodSpec) => unknown]> = {
   'an application that may write the tokens': [/Only svidecar writes/, (spec) => delete applicationOf(spec).volumeMounts[0]?.readOnly],
   'a key in the environment': [/takes AWS_ACCESS_KEY_ID/, (spec) => applicationOf(spec).env.push({ name: 'AWS_ACCESS_KEY_ID', value: 'AKIA' })],
   'what IRSA adds': [/eks\.amazonaws\.com\/role-arn/, (spec) => applicationOf(spec).env.push({ name: 'AWS_WEB_IDENTITY_TOKEN_FILE', value: '/var/run/t' })],
+  'another program of its image': [/run, once or spiffe-helper/, (spec) => Object.assign(svidecarOf(spec), { args: ['exec', '--', '/etc/svidecar/program'] })],
+  'a volume over its program': [/mounts nothing but/, (spec) => svidecarOf(spec).volumeMounts.push({ name: 'svidecar-config', mountPath: '/usr/bin' })],
+  'a volume beside its own by a detour': [
+    /mounts nothing but/,
+    (spec) => svidecarOf(spec).volumeMounts.push({ name: 'svidecar-config', mountPath: '/run/svidecar/../../usr/bin' }),
+  ],
+  'a probe that is a program': [
+    /No program is run in svidecar's container/,
+    (spec) => Object.assign(svidecarOf(spec), { livenessProbe: { exec: { command: ['/etc/svidecar/program'] } } }),
+  ],
+  'a hook that is a program': [
+    /No program is run in svidecar's container/,
+    (spec) => Object.assign(svidecarOf(spec), { lifecycle: { postStart: { exec: { command: ['/etc/svidecar/program'] } } } }),
+  ],
+  'a program before its end': [
+    /No program is run in svidecar's container/,
+    (spec) => Object.assign(svidecarOf(spec), { lifecycle: { preStop: { exec: { command: ['/usr/bin/svidecar', 'wait'] } } } }),
+  ],
+  'a library in its environment': [/environment is its own settings/, (spec) => svidecarOf(spec).env.push({ name: 'LD_PRELOAD', value: '/etc/svidecar/lib.so' })],
+  'options of Node.js': [/environment is its own settings/, (spec) => svidecarOf(spec).env.push({ name: 'NODE_OPTIONS', value: '--require=/etc/svidecar/a.js' })],
+  'other authorities': [/environment is its own settings/, (spec) => svidecarOf(spec).env.push({ name: 'NODE_EXTRA_CA_CERTS', value: '/etc/svidecar/ca.pem' })],
+  'an environment by reference': [
+    /environment is its own settings/,
+    (spec) => Object.assign(svidecarOf(spec), { envFrom: [{ configMapRef: { name: 'svidecar' } }] }),
+  ],
+  'an application whose user only its image knows': [/Set runAsUser/, (spec) => delete applicationOf(spec).securityContext['runAsUser']],
+  'processes that see each other': [/sees another's processes/, (spec) => Object.assign(spec, { shareProcessNamespace: true })],
+  'a credentials file from elsewhere': [
+    /takes AWS_ACCESS_KEY_ID/,
+    (spec) => applicationOf(spec).env.push({ name: 'AWS_SHARED_CREDENTIALS_FILE', value: '/var/secrets/aws' }),
+  ],
+  'a configuration file from elsewhere': [/takes AWS_ACCESS_KEY_ID/, (spec) => applicationOf(spec).env.push({ name: 'AWS_CONFIG_FILE', value: '/home/app/config' })],
+  'the other name of a profile': [/takes AWS_ACCESS_KEY_ID/, (spec) => applicationOf(spec).env.push({ name: 'AWS_DEFAULT_PROFILE', value: 'mine' })],
+  'the endpoint of ECS': [
+    /takes AWS_ACCESS_KEY_ID/,
+    (spec) => applicationOf(spec).env.push({ name: 'AWS_CONTAINER_CREDENTIALS_RELATIVE_URI', value: '/v2/credentials' }),
+  ],
   'the endpoint of EKS Pod Identity': [
     /and not to EKS Pod Identity/,
     (spec) =>
@@ -124,27 +161,71 @@ for (const [what, [reason, change]] of Object.entries(refused))
     assert.match((await admit(spec)).refusal ?? 'it was admitted', reason)
   })
 
-test('the network of the node is refused where Pod Security does not do it', async () => {
-  const spec = { ...good(), hostNetwork: true }
-  for (const container of [svidecarOf(spec), applicationOf(spec)]) delete container.ports
-  const pod = { apiVersion: 'v1', kind: 'Pod', metadata: { name: 'app', namespace: 'default', labels: { svidecar: 'enabled' } }, spec }
-  const { stderr } = await cluster.kubectl(['create', '--dry-run=server', '--filename=-'], JSON.stringify(pod))
-  assert.match(stderr, /those of the whole node/)
+test('the network of the node, and root, are refused where Pod Security does not do it', async () => {
+  const judged = async (change: (spec: PodSpec) => unknown) => {
+    const spec = good()
+    for (const container of [svidecarOf(spec), applicationOf(spec)]) delete container.ports
+    change(spec)
+    const pod = { apiVersion: 'v1', kind: 'Pod', metadata: { name: 'app', namespace: 'default', labels: { svidecar: 'enabled' } }, spec }
+    return (await cluster.kubectl(['create', '--dry-run=server', '--filename=-'], JSON.stringify(pod))).stderr
+  }
+  assert.match(await judged((spec) => Object.assign(spec, { hostNetwork: true })), /those of the whole node/)
+  assert.match(await judged((spec) => Object.assign(spec, { hostPID: true })), /sees another's processes/)
+  assert.match(await judged(({ containers: [application] }) => Object.assign(application?.securityContext ?? {}, { runAsUser: 0, runAsNonRoot: false })), /Set runAsUser/)
 })
 
-test('a debugging container cannot call itself svidecar in a pod that runs', async () => {
+/** Makes a pod that runs, for what is tried with it afterwards. */
+async function existing(name: string, spec: PodSpec, finalizers: string[] = []): Promise<(patch: object, subresource?: string) => Promise<string>> {
+  const pod = { apiVersion: 'v1', kind: 'Pod', metadata: { name, namespace: 'app', labels: { svidecar: 'enabled' }, finalizers }, spec }
+  const { status, stderr } = await cluster.kubectl(['create', '--filename=-'], JSON.stringify(pod))
+  assert.deepEqual([status, stderr], [0, ''])
+  return async (patch, subresource) => {
+    const where = subresource === undefined ? [] : [`--subresource=${subresource}`]
+    return (await cluster.kubectl(['--namespace=app', 'patch', 'pod', name, ...where, '--dry-run=server', `--patch=${JSON.stringify(patch)}`])).stderr
+  }
+}
+
+test('the image of an admitted pod stays pinned while it runs', async () => {
+  const patch = await existing('running', good())
+  const image = (to: string) => patch({ spec: { initContainers: [{ name: 'svidecar', image: to }] } })
+  assert.match(await image('registry.example.org/evil:1'), /by digest, and nothing else/)
+  assert.equal(await image(pinned.replaceAll('0000', '1234')), '')
+  assert.equal(await patch({ spec: { containers: [{ name: 'app', image: 'app:1.0.1' }] } }), '')
+})
+
+test('a pod from before the policy can lose its finalizers and change its notes, but not svidecar’s image', async () => {
+  const binding = parseAllDocuments(await readFile(join(policies, 'validate.yaml'), 'utf8')).map((document) => document.toJS() as Policy)[1] ?? assert.fail()
+  assert.equal((await cluster.kubectl(['delete', 'validatingadmissionpolicybinding', 'svidecar'])).status, 0)
+  const old = good()
+  svidecarOf(old).image = 'svidecar:0.0.9'
+  await eventually('the policy is not in force', async () => (await admit(old)).refusal === undefined)
+  const patch = await existing('old', old, ['example.org/mine'])
+  assert.equal((await apply(binding)).stderr, '')
+  await eventually('the policy is in force', async () => (await admit(old)).refusal)
+  assert.equal(await patch({ metadata: { annotations: { note: 'seen' } } }), '')
+  assert.equal(await patch({ metadata: { finalizers: null } }), '')
+  assert.match(await patch({ spec: { initContainers: [{ name: 'svidecar', image: 'svidecar:0.1.0' }] } }), /by digest, and nothing else/)
+})
+
+test('what Kubernetes and EKS add to every container is no reason to refuse svidecar', async () => {
+  const spec = good()
+  const added = { name: 'added', mountPath: '/var/run/secrets/kubernetes.io/serviceaccount', readOnly: true }
+  spec.volumes.push({ name: 'added', projected: { sources: [{ serviceAccountToken: { path: 'token' } }] } })
+  svidecarOf(spec).volumeMounts.push(added, { ...added, mountPath: '/var/run/secrets/eks.amazonaws.com/serviceaccount' })
+  svidecarOf(spec).env.push({ name: 'AWS_STS_REGIONAL_ENDPOINTS', value: 'regional' }, { name: 'HTTPS_PROXY', value: 'http://proxy.example.org:3128' })
+  assert.equal((await admit(spec)).refusal, undefined)
+})
+
+test('a debugging container in a pod that runs can neither call itself svidecar nor run as its user', async () => {
   // Without svidecar in it, the name is free.
   const spec = good()
   delete spec.initContainers
-  const pod = { apiVersion: 'v1', kind: 'Pod', metadata: { name: 'debugged', namespace: 'app', labels: { svidecar: 'enabled' } }, spec }
-  assert.equal((await cluster.kubectl(['create', '--filename=-'], JSON.stringify(pod))).status, 0)
-  const debug = async (name: string) => {
-    const container = { name, image: 'busybox', securityContext: applicationOf(spec).securityContext }
-    const patch = JSON.stringify({ spec: { ephemeralContainers: [container] } })
-    return cluster.kubectl(['--namespace=app', 'patch', 'pod', 'debugged', '--subresource=ephemeralcontainers', '--dry-run=server', `--patch=${patch}`])
-  }
-  assert.match((await debug('svidecar')).stderr, /by digest, and nothing else/)
-  assert.equal((await debug('debugger')).status, 0)
+  const patch = await existing('debugged', spec)
+  const debug = (name: string, securityContext: object) => patch({ spec: { ephemeralContainers: [{ name, image: 'busybox', securityContext }] } }, 'ephemeralcontainers')
+  const { securityContext } = applicationOf(spec)
+  assert.match(await debug('svidecar', securityContext), /by digest, and nothing else/)
+  assert.match(await debug('debugger', { ...securityContext, runAsUser: 65532 }), /Set runAsUser/)
+  assert.equal(await debug('debugger', securityContext), '')
 })
 
 test('Kyverno is given the same rules as Kubernetes', async () => {
@@ -200,6 +281,27 @@ test('the server takes the objects of Kyverno and of the Prometheus Operator, st
   const careless = objectsOf(await readFile(join(policies, 'kyverno/inject.yaml'), 'utf8'))[0] as unknown as { spec: Record<string, unknown> }
   careless.spec['autoGen'] = careless.spec['autogen']
   assert.match((await apply(careless)).stderr, /strict decoding error: unknown field "spec\.autoGen"/)
+})
+
+test('the PodMonitor finds the pods of Kubernetes and of the runners, and no other pod that calls a port as svidecar does', async () => {
+  const [monitor] = objectsOf(await readFile(join(checkout, 'deploy/monitoring/kubernetes/podmonitor.yaml'), 'utf8'))
+  const { selector } = monitor?.spec as unknown as { selector: { matchExpressions: { key: string; operator: string; values: string[] }[] } }
+  const asked = selector.matchExpressions.map(({ key, operator, values }) => `${key} ${operator.toLowerCase()} (${values.join()})`).join()
+  const runners = join(checkout, 'deploy/runners')
+  const arc = parse(await readFile(join(runners, 'arc/values.yaml'), 'utf8')) as { template: { metadata: { labels: Record<string, string> } } }
+  const jenkins = parse(await readFile(join(runners, 'jenkins/pod.yaml'), 'utf8')) as { metadata: { labels: Record<string, string> } }
+  const labels = {
+    'monitored-app': workloadOf(overlay).spec.template.metadata.labels,
+    'monitored-arc': arc.template.metadata.labels,
+    'monitored-jenkins': jenkins.metadata.labels,
+    impostor: { app: 'svidecar' },
+  }
+  for (const [name, own] of Object.entries(labels)) {
+    const pod = { apiVersion: 'v1', kind: 'Pod', metadata: { name, namespace: 'app', labels: { ...own, test: 'monitor' } }, spec: good() }
+    assert.equal((await cluster.kubectl(['create', '--filename=-'], JSON.stringify(pod))).status, 0, name)
+  }
+  const { stdout } = await cluster.kubectl(['--namespace=app', 'get', 'pods', '--output=name', `--selector=test=monitor,${asked}`])
+  assert.deepEqual(stdout.trim().split('\n'), ['pod/monitored-app', 'pod/monitored-arc', 'pod/monitored-jenkins'])
 })
 
 test('what Kyverno injects into the pod of a plain application is what the component gives it', async () => {
