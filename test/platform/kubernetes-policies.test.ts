@@ -207,6 +207,17 @@ test('a pod from before the policy can lose its finalizers and change its notes,
   assert.match(await patch({ spec: { initContainers: [{ name: 'svidecar', image: 'svidecar:0.1.0' }] } }), /by digest, and nothing else/)
 })
 
+test('what the page gives to doctor is the environment of the application, as the server has it', async () => {
+  const page = await readFile(join(checkout, 'docs/kubernetes.md'), 'utf8')
+  const path = /jsonpath='([^']+)'/.exec(page)?.[1] ?? assert.fail('the page has no such command')
+  await existing('explained', good())
+  const { stdout } = await cluster.kubectl(['--namespace=app', 'get', 'pod', 'explained', '--output', `jsonpath=${path}`])
+  assert.deepEqual(
+    stdout.trim().split('\n'),
+    applicationOf(good()).env.map(({ name, value }) => `${name}=${value}`),
+  )
+})
+
 test('what Kubernetes and EKS add to every container is no reason to refuse svidecar', async () => {
   const spec = good()
   const added = { name: 'added', mountPath: '/var/run/secrets/kubernetes.io/serviceaccount', readOnly: true }
