@@ -126,8 +126,14 @@ const refused: Record<string, [RegExp, (spec: PodSpec) => unknown]> = {
     /No program is run in svidecar's container/,
     (spec) => Object.assign(svidecarOf(spec), { lifecycle: { preStop: { exec: { command: ['/usr/bin/svidecar', 'wait'] } } } }),
   ],
-  'a library in its environment': [/environment is its own settings/, (spec) => svidecarOf(spec).env.push({ name: 'LD_PRELOAD', value: '/etc/svidecar/lib.so' })],
-  'options of Node.js': [/environment is its own settings/, (spec) => svidecarOf(spec).env.push({ name: 'NODE_OPTIONS', value: '--require=/etc/svidecar/a.js' })],
+  'a library in its environment': [
+    /environment is its own settings/,
+    (spec) => svidecarOf(spec).env.push({ name: 'LD_PRELOAD', value: '/etc/svidecar/lib.so' }),
+  ],
+  'options of Node.js': [
+    /environment is its own settings/,
+    (spec) => svidecarOf(spec).env.push({ name: 'NODE_OPTIONS', value: '--require=/etc/svidecar/a.js' }),
+  ],
   'other authorities': [/environment is its own settings/, (spec) => svidecarOf(spec).env.push({ name: 'NODE_EXTRA_CA_CERTS', value: '/etc/svidecar/ca.pem' })],
   'an environment by reference': [
     /environment is its own settings/,
@@ -139,7 +145,10 @@ const refused: Record<string, [RegExp, (spec: PodSpec) => unknown]> = {
     /takes AWS_ACCESS_KEY_ID/,
     (spec) => applicationOf(spec).env.push({ name: 'AWS_SHARED_CREDENTIALS_FILE', value: '/var/secrets/aws' }),
   ],
-  'a configuration file from elsewhere': [/takes AWS_ACCESS_KEY_ID/, (spec) => applicationOf(spec).env.push({ name: 'AWS_CONFIG_FILE', value: '/home/app/config' })],
+  'a configuration file from elsewhere': [
+    /takes AWS_ACCESS_KEY_ID/,
+    (spec) => applicationOf(spec).env.push({ name: 'AWS_CONFIG_FILE', value: '/home/app/config' }),
+  ],
   'the other name of a profile': [/takes AWS_ACCESS_KEY_ID/, (spec) => applicationOf(spec).env.push({ name: 'AWS_DEFAULT_PROFILE', value: 'mine' })],
   'the endpoint of ECS': [
     /takes AWS_ACCESS_KEY_ID/,
@@ -171,7 +180,10 @@ test('the network of the node, and root, are refused where Pod Security does not
   }
   assert.match(await judged((spec) => Object.assign(spec, { hostNetwork: true })), /those of the whole node/)
   assert.match(await judged((spec) => Object.assign(spec, { hostPID: true })), /sees another's processes/)
-  assert.match(await judged(({ containers: [application] }) => Object.assign(application?.securityContext ?? {}, { runAsUser: 0, runAsNonRoot: false })), /Set runAsUser/)
+  assert.match(
+    await judged(({ containers: [application] }) => Object.assign(application?.securityContext ?? {}, { runAsUser: 0, runAsNonRoot: false })),
+    /Set runAsUser/,
+  )
 })
 
 /** Makes a pod that runs, for what is tried with it afterwards. */
@@ -232,7 +244,8 @@ test('a debugging container in a pod that runs can neither call itself svidecar 
   const spec = good()
   delete spec.initContainers
   const patch = await existing('debugged', spec)
-  const debug = (name: string, securityContext: object) => patch({ spec: { ephemeralContainers: [{ name, image: 'busybox', securityContext }] } }, 'ephemeralcontainers')
+  const debug = (name: string, securityContext: object) =>
+    patch({ spec: { ephemeralContainers: [{ name, image: 'busybox', securityContext }] } }, 'ephemeralcontainers')
   const { securityContext } = applicationOf(spec)
   assert.match(await debug('svidecar', securityContext), /by digest, and nothing else/)
   assert.match(await debug('debugger', { ...securityContext, runAsUser: 65532 }), /Set runAsUser/)
@@ -296,7 +309,9 @@ test('the server takes the objects of Kyverno and of the Prometheus Operator, st
 
 test('the PodMonitor finds the pods of Kubernetes and of the runners, and no other pod that calls a port as svidecar does', async () => {
   const [monitor] = objectsOf(await readFile(join(checkout, 'deploy/monitoring/kubernetes/podmonitor.yaml'), 'utf8'))
-  const { selector } = monitor?.spec as unknown as { selector: { matchExpressions: { key: string; operator: string; values: string[] }[] } }
+  const { selector } = (monitor ?? assert.fail('there is no PodMonitor')).spec as unknown as {
+    selector: { matchExpressions: { key: string; operator: string; values: string[] }[] }
+  }
   const asked = selector.matchExpressions.map(({ key, operator, values }) => `${key} ${operator.toLowerCase()} (${values.join()})`).join()
   const runners = join(checkout, 'deploy/runners')
   const arc = parse(await readFile(join(runners, 'arc/values.yaml'), 'utf8')) as { template: { metadata: { labels: Record<string, string> } } }
