@@ -14,10 +14,11 @@ export async function install(root: string, program: string, as: string): Promis
   }
 }
 
+/** Makes an image of a root file system, which is gone then. */
 export async function commit(root: string, name: string, instructions: string, env: NodeJS.ProcessEnv): Promise<void> {
   const file = `${root}.Dockerfile`
   await writeFile(file, `FROM scratch\nCOPY . /\n${instructions}`)
-  await must(['buildah', 'build', '--quiet', '--isolation', 'chroot', '--file', file, '--tag', name, root], { env })
+  await must(['buildah', 'build', '--quiet', '--isolation', 'chroot', '--file', file, '--tag', name, root], { env, timeoutMs: 300_000 })
   await rm(root, { recursive: true })
 }
 

@@ -64,7 +64,8 @@ export async function provideImages(folder: string, env: NodeJS.ProcessEnv): Pro
     await mkdir(made, { recursive: true })
     for (const [name, image] of Object.entries(images))
       await must(['buildah', 'push', '--quiet', image, `docker-archive:${join(made, name)}.tar:${image}:latest`], { env })
-    for (const old of globSync(join(cache, 'images-*'))) if (old !== made) await rm(old, { recursive: true, force: true })
+    const yesterday = Date.now() - 86_400_000
+    for (const old of globSync(join(cache, 'images-*'))) if (statSync(old).mtimeMs < yesterday) await rm(old, { recursive: true, force: true })
     await rename(made, kept).catch(() => rm(made, { recursive: true })) // another run was first
     return
   }
@@ -95,5 +96,5 @@ async function build(folder: string, env: NodeJS.ProcessEnv): Promise<void> {
     ['svidecar', images.svidecar],
     ['spiffe-helper', images.helper],
   ] as const)
-    await must(['buildah', 'build', ...options, `--target=${target}`, `--tag=${image}`, checkout], { env, timeoutMs: 900_000 })
+    await must(['buildah', 'build', ...options, `--target=${target}`, `--tag=${image}`, checkout], { env, timeoutMs: 1_800_000 })
 }

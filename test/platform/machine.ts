@@ -134,10 +134,10 @@ export async function freePorts(count: number): Promise<number[]> {
 }
 
 /** A dev world in <directory>/sockets, where, unlike on a laptop, every user may ask its agent. */
-export async function openWorld(directory: string): Promise<World & { sockets: string }> {
+export async function openWorld(directory: string, sessionSeconds = 3600): Promise<World & { sockets: string }> {
   const sockets = join(directory, 'sockets')
-  await mkdir(sockets)
-  const world = await startWorld({ directory: sockets, clock: systemClock, x509TtlSeconds: 3600, jwtTtlSeconds: 3600, sessionSeconds: 3600 })
+  await mkdir(sockets, { recursive: true })
+  const world = await startWorld({ directory: sockets, clock: systemClock, x509TtlSeconds: 3600, jwtTtlSeconds: 3600, sessionSeconds })
   await chmod(join(sockets, 'agent.sock'), 0o777)
   return { ...world, sockets }
 }

@@ -78,6 +78,12 @@ test('the bundle by a plain Node.js is neither, and another file in that place i
   assert.deepEqual(await identities(changed), [])
 })
 
+// What docs/image.md warns of: a path is one in the mount namespace of the process, and any user may make one.
+test('in a namespace of its own another program has the path, but never the digest', async () => {
+  const disguised = ['unshare', '--user', '--map-root-user', '--mount', 'sh', '-c', 'mount --bind "$0" "$1" && exec "$@"', own('node'), installed]
+  assert.deepEqual(await identities(...disguised, own('svidecar.cjs')), [byPath])
+})
+
 test('the daemon and the drop-in are the executable to the kernel, and write what the agent gave to it', async () => {
   await symlink(installed, own('spiffe-helper'))
   const written = own('written')
