@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join, matchesGlob } from 'node:path'
 import { after, before, describe, test } from 'node:test'
+import { parse } from 'yaml'
 import { pythonFolder } from '../sdk/moto.ts'
 import { container, definitionOf, environmentOf, executionPolicy, files, folder, type Name, names, type TaskDefinition } from './ecs/definitions.ts'
 import { checkout, must, node, run } from './machine.ts'
@@ -148,6 +149,20 @@ test('a variant differs from the definition without a task role in what its name
   }
 })
 
+test("the collector scrapes svidecar's address in the task, and its pipeline has only what is defined", () => {
+  const read = (name: string) => parse(readFileSync(join(folder, name), 'utf8'))
+  const collector = read('metrics.yaml') as Record<string, Record<string, unknown>> & {
+    receivers: { prometheus: { config: { scrape_configs: { static_configs: { targets: string[] }[] }[] } } }
+    service: { extensions: string[]; pipelines: Record<string, Record<string, string[]>> }
+  }
+  const { metrics_endpoint: endpoint } = read('config.yaml') as { metrics_endpoint: { listen: string } }
+  const [scrape] = collector.receivers.prometheus.config.scrape_configs
+  assert.deepEqual(scrape?.static_configs, [{ targets: [endpoint.listen] }])
+  const { extensions, pipelines } = collector.service
+  for (const [kind, used] of [['extensions', extensions] as const, ...Object.values(pipelines).flatMap((pipeline) => Object.entries(pipeline))])
+    for (const name of used) assert.ok(collector[kind]?.[name], `${kind}: ${name}`)
+})
+
 test('no definition opens a port, and each keeps the sidecar from what it does not need', () => {
   for (const name of names) {
     const definition = definitionOf(name)
@@ -160,7 +175,7 @@ test('no definition opens a port, and each keeps the sidecar from what it does n
     // Fargate takes 2 to 120.
     for (const seconds of [sidecar.startTimeout, sidecar.stopTimeout]) assert.ok((seconds ?? 0) >= 2 && (seconds ?? 0) <= 120)
     assert.ok((sidecar.restartPolicy?.restartAttemptPeriod ?? 0) >= 60)
-    // Of docs: a configuration that is wrong stays wrong.
+    // A configuration that is wrong stays wrong.
     assert.deepEqual(sidecar.restartPolicy?.ignoredExitCodes, [2])
   }
 })
