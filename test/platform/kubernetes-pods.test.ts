@@ -116,16 +116,16 @@ test('the component is a base for repositories of others, by a tag', async () =>
   assert.deepEqual(initContainers, podOf(objects('roles-anywhere')).initContainers)
 })
 
-test('classic: svidecar is started first, holds the application back, and serves while it drains', async () => {
+test('classic: svidecar is started first, and serves while the application drains', async () => {
   const spec = podOf(objects('classic'))
   assert.deepEqual(
     spec.containers.map(({ name }) => name),
     ['svidecar', 'app'],
   )
   assert.equal(spec.initContainers, undefined)
-  const { lifecycle, restartPolicy } = svidecarOf(spec) as { lifecycle?: { postStart: { exec: { command: string[] } } }; restartPolicy?: string }
-  assert.deepEqual(lifecycle?.postStart.exec.command.slice(0, 2), ['/usr/bin/svidecar', 'wait'])
-  assert.equal(restartPolicy, undefined)
+  // With a hook that waits for an identity there would be none: test/platform/node.test.ts shows what comes without.
+  const { lifecycle, restartPolicy } = svidecarOf(spec) as { lifecycle?: object; restartPolicy?: string }
+  assert.deepEqual([lifecycle, restartPolicy], [undefined, undefined])
   const { config } = await configuration('classic')
   const graceMs = ((spec['terminationGracePeriodSeconds'] as number | undefined) ?? 30) * 1000
   assert.ok(config.shutdownGraceMs > 0 && config.shutdownGraceMs < graceMs, `${config.shutdownGraceMs} ms of ${graceMs}`)

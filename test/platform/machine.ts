@@ -69,13 +69,13 @@ export interface Running {
   kill(signal: NodeJS.Signals): void
 }
 
-/** Starts a command that stays. */
-export function launch([command = '', ...args]: readonly string[], env: NodeJS.ProcessEnv = process.env): Running {
-  const child = spawn(command, args, { env, stdio: ['ignore', 'pipe', 'pipe'] })
+/** Starts a command that stays. `input` 'pipe': its standard input ends when this process does, however that comes. */
+export function launch([command = '', ...args]: readonly string[], env: NodeJS.ProcessEnv = process.env, input: 'ignore' | 'pipe' = 'ignore'): Running {
+  const child = spawn(command, args, { env, stdio: [input, 'pipe', 'pipe'] })
   let said = ''
   let over = false
   for (const stream of [child.stdout, child.stderr])
-    stream.on('data', (chunk: Buffer) => {
+    stream?.on('data', (chunk: Buffer) => {
       said = `${said}${chunk.toString()}`.slice(-10_000)
     })
   const ended = new Promise<number>((resolve) => {

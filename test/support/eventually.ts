@@ -2,7 +2,7 @@
 import { setTimeout } from 'node:timers/promises'
 
 /** Resolves with the first truthy result; throws with `what` when the time is over. */
-export async function eventually<T>(what: string, probe: () => T | Promise<T>, timeoutMs = 10_000): Promise<NonNullable<T>> {
+export async function eventually<T>(what: string, probe: () => T | Promise<T>, timeoutMs = 10_000, everyMs = 10): Promise<NonNullable<T>> {
   const end = performance.now() + timeoutMs
   let last: unknown
   for (;;) {
@@ -14,6 +14,6 @@ export async function eventually<T>(what: string, probe: () => T | Promise<T>, t
       last = error
     }
     if (performance.now() > end) throw new Error(`not within ${timeoutMs} ms: ${what}; last: ${last instanceof Error ? last.message : JSON.stringify(last)}`)
-    await setTimeout(10)
+    await setTimeout(everyMs)
   }
 }

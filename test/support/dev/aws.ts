@@ -37,6 +37,8 @@ export interface DevAwsOptions extends Omit<AccountOptions, 'mint' | 'clock'>, P
   issueSeconds?: number
   /** AWS's clock is ahead of `clock` by this. */
   clockSkewSeconds?: number
+  /** An address of this machine's; 127.0.0.1 unless set. */
+  host?: string
 }
 
 export type DevAws = Awaited<ReturnType<typeof startDevAws>>
@@ -45,7 +47,7 @@ const rememberedRequests = 1000
 const trickleMs = 100
 
 export async function startDevAws(options: DevAwsOptions) {
-  const { clock, issueSeconds, clockSkewSeconds = 0 } = options
+  const { clock, issueSeconds, clockSkewSeconds = 0, host } = options
   const now = () => clock.now() + clockSkewSeconds * 1000
   const requests: RecordedRequest[] = []
   let fault: Fault | undefined
@@ -94,8 +96,8 @@ export async function startDevAws(options: DevAwsOptions) {
       }
     }
   const account = openAccount({ mint: async ({ durationSeconds }) => mintAt(now() + (issueSeconds ?? durationSeconds) * 1000), ...options, clock: { now } })
-  const issuer = await openListener(now, recording('issuing', answering(account)))
-  const checker = await openListener(now, recording('checking', answering(account)))
+  const issuer = await openListener(now, recording('issuing', answering(account)), host)
+  const checker = await openListener(now, recording('checking', answering(account)), host)
   return {
     issuingUrl: issuer.url,
     checkingUrl: checker.url,

@@ -23,8 +23,8 @@ export const answering =
 /** Below any prefix. */
 const isRolesAnywhere = ({ path }: AwsRequest): boolean => path.endsWith('/sessions')
 
-/** Listens on a port of 127.0.0.1 that the system picks. `now`: AWS's time, for Date. */
-export async function openListener(now: () => number, handle: Handle) {
+/** Listens on a port that the system picks. `now`: AWS's time, for Date. */
+export async function openListener(now: () => number, handle: Handle, host = '127.0.0.1') {
   const serve = async (message: IncomingMessage, response: ServerResponse) => {
     const request = await readRequest(message)
     const reply = await handle(request, response).catch((thrown) => {
@@ -44,13 +44,13 @@ export async function openListener(now: () => number, handle: Handle) {
   })
   let port = 0
   const open = async () => {
-    server.listen(port, '127.0.0.1')
+    server.listen(port, host)
     await once(server, 'listening')
     port = (server.address() as AddressInfo).port
   }
   await open()
   return {
-    url: `http://127.0.0.1:${port}`,
+    url: `http://${host}:${port}`,
     /** On the same port. */
     open,
     /** Cuts every connection. */
