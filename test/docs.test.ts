@@ -6,6 +6,7 @@ import { test } from 'node:test'
 import { pages } from '../docs/generate.ts'
 import { commands } from '../src/cli/cli.ts'
 import { failures } from '../src/core/failures.ts'
+import { anchorsOf } from './docs/blocks.ts'
 
 const documents = [...globSync('*.md'), ...globSync('docs/**/*.md'), ...globSync('deploy/**/*.md')]
 
@@ -13,14 +14,21 @@ test('generated pages are what the generator writes: run `node docs/generate.ts`
   for (const [path, text] of Object.entries(pages())) assert.equal(readFileSync(path, 'utf8'), text, path)
 })
 
-test('every relative link leads somewhere', () => {
+test('every link to a file leads to one, and to a heading that it has', () => {
   const dead = documents.flatMap((document) =>
-    [...readFileSync(document, 'utf8').matchAll(/\]\((?!https?:)([^)#\s]+)(?:#[^)]*)?\)/g)]
-      .map((match) => join(dirname(document), match[1] ?? ''))
-      .filter((target) => !existsSync(target))
-      .map((target) => `${document} → ${target}`),
+    [...readFileSync(document, 'utf8').matchAll(/\]\((?!https?:)([^)#\s]*)(?:#([^)\s]*))?\)/g)].flatMap(([, path = '', anchor]) => {
+      const target = path === '' ? document : join(dirname(document), path)
+      const found = existsSync(target) && (anchor === undefined || !target.endsWith('.md') || anchorsOf(target).has(anchor))
+      return found ? [] : [`${document} → ${target}${anchor === undefined ? '' : `#${anchor}`}`]
+    }),
   )
   assert.deepEqual(dead, [])
+})
+
+test('the index of docs/ names every page', () => {
+  const index = readFileSync('docs/README.md', 'utf8')
+  const missing = globSync('docs/*.md').filter((page) => page !== 'docs/README.md' && !index.includes(`](${page.slice('docs/'.length)})`))
+  assert.deepEqual(missing, [])
 })
 
 test('every failure has an anchor that the status page can point at', () => {

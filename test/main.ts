@@ -14,7 +14,7 @@ if (major < 24) {
 const elsewhere = /^test\/(spire\/real|sdk\/python|matrix|platform|fault|drop-in)/
 // Pure functions and fake clocks: one process for all of them is many times faster than one each.
 const together =
-  /^test\/(architecture|aws|config|core\/(core|signals)|credentials|dev\/a|dev\/w|docs|endpoints\/(?!server)|exchange|identity|spiffe\/|spiffe-helper\/(?!process|hcl1-p)|telemetry)/
+  /^test\/(architecture|aws|config|core\/(core|signals)|credentials|dev\/a|dev\/w|docs\.|endpoints\/(?!server)|exchange|identity|spiffe\/|spiffe-helper\/(?!process|hcl1-p)|telemetry)/
 
 const begun = Date.now()
 const built = spawnSync(process.execPath, ['build.ts'], { stdio: 'inherit' })

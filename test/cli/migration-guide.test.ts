@@ -10,7 +10,7 @@ import { eventually } from '../support/eventually.ts'
 import { folder, run, start, worldIn, writeConfig } from './support.ts'
 
 const guide = readFileSync(join(import.meta.dirname, '../../docs/migrate-from-spiffe-helper.md'), 'utf8')
-const blocks = [...guide.matchAll(/^```(hcl|yaml)\n([^]*?)^```$/gm)].map(([, language = '', text = '']) => ({ language, text }))
+const blocks = [...guide.matchAll(/^```(hcl|yaml)[^\n]*\n([^]*?)^```$/gm)].map(([, language = '', text = '']) => ({ language, text }))
 
 /** The block that holds a text, with its open places filled in. */
 function block(language: 'hcl' | 'yaml', part: string, directory: string, { arns, aws }: World): string {
