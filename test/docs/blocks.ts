@@ -3,6 +3,7 @@
 //   ```sh                              run by commands.test.ts, page by page, in the order of the page
 //   ```sh cloud                        needs AWS, a cluster or a machine of one's own: only its syntax is checked
 //   ```sh test/platform/x.test.ts      run by that test
+//   <!-- commands: test/… -->          on a line of its own: the same for every block of the page that says nothing itself
 //   ```yaml                            a whole configuration if its keys are; a first line "# /path" says where it is to be saved
 //   ```yaml part                       a part of one: its keys are checked
 import { globSync, readFileSync } from 'node:fs'
@@ -19,11 +20,12 @@ export const pages: readonly string[] = [...globSync('*.md'), ...globSync('docs/
 
 export const blocksOf = (page: string): Block[] => {
   const text = readFileSync(page, 'utf8')
+  const [, ofPage = ''] = /^<!-- commands: (\S+) -->$/m.exec(text) ?? []
   return [...text.matchAll(/^```(\w*) ?(.*)\n([^]*?)^```$/gm)].map(({ 1: language = '', 2: note = '', 3: body = '', index }) => ({
     page,
     line: text.slice(0, index).split('\n').length,
     language,
-    note,
+    note: note === '' && language === 'sh' ? ofPage : note,
     text: body,
   }))
 }
