@@ -6,7 +6,7 @@ import { copyFile, mkdir, readFile, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { eventually } from '../support/eventually.ts'
-import { checkout, folder, install, launch, need, node, type Outcome, type Running, removeCgroups, run } from './machine.ts'
+import { checkout, executable, folder, launch, need, node, type Outcome, type Running, removeCgroups, run } from './machine.ts'
 
 const bin = execFileSync(join(checkout, 'test/spire/testbed/build'), { encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] }).trim()
 const [server, agent] = [join(bin, 'spire-server'), join(bin, 'spire-agent')]
@@ -30,10 +30,9 @@ const healthy = (what: string, ...command: string[]) => eventually(what, async (
 
 before(async () => {
   need({ unshare: 'util-linux', nsenter: 'util-linux', ip: 'iproute2', 'dbus-daemon': 'dbus' })
-  const [program = '', bundle = ''] = await install(space.path)
+  const program = await executable()
   const files = {
     '/usr/bin/svidecar': program,
-    '/usr/lib/svidecar/svidecar.cjs': bundle,
     '/usr/lib/sysusers.d/svidecar.conf': 'deploy/systemd/sysusers.conf',
     '/etc/spire/server/server.conf': 'deploy/spire/server-oidc.conf',
     '/etc/spire/agent/agent.conf': 'deploy/spire/agent.conf',
@@ -43,6 +42,7 @@ before(async () => {
     await mkdir(dirname(join(laid, to)), { recursive: true })
     await copyFile(join(from.startsWith('/') ? '/' : checkout, from), join(laid, to))
   }
+  await writeFile(join(laid, 'usr/lib/sysusers.d/svidecar-batch.conf'), 'u svidecar-batch -\n')
   for (const own of ['server', 'agent']) await mkdir(join(laid, 'var/lib/spire', own), { recursive: true })
   await writeFile(join(laid, 'etc/hosts'), '127.0.0.1 localhost spire-server.example.org\n')
   const entries = await readFile(join(checkout, 'deploy/spire/entries.json'), 'utf8')
@@ -81,7 +81,7 @@ after(async () => {
 /** What svidecar gets as a unit of that name, run by that user: SPIFFE IDs, or why there are none. */
 async function identities(unit: string, user: string): Promise<readonly string[] | string> {
   const service = ['systemd-run', '--quiet', '--wait', '--pipe', '--collect', `--unit=${unit}`, `--uid=${user}`]
-  const command = ['/usr/bin/svidecar', '/usr/lib/svidecar/svidecar.cjs', 'svid', '--socket', 'unix:///run/spire/sockets/agent.sock', '--output', 'json']
+  const command = ['/usr/bin/svidecar', 'svid', '--socket', 'unix:///run/spire/sockets/agent.sock', '--output', 'json']
   const { status, stdout, stderr } = await inside([...service, ...command])
   return status === 0 ? (JSON.parse(stdout) as { svids: { spiffeId: string }[] }).svids.map(({ spiffeId }) => spiffeId) : stderr
 }
@@ -100,8 +100,14 @@ test('svidecar run by its own user has the identity of its user, path and digest
   await gets('svidecar.service', 'svidecar', ['spiffe://example.org/service/web'])
 })
 
-test('the unit of a job has the identity of the job', async () => {
-  await gets('svidecar@batch.service', 'nobody', ['spiffe://example.org/service/batch'])
+test('the unit of a job, run by its user, has the identity of the job', async () => {
+  await gets('svidecar@batch.service', 'svidecar-batch', ['spiffe://example.org/service/batch'])
+})
+
+test('neighbours do not get each other: the unit needs its user, and the user its unit', async () => {
+  await gets('svidecar@batch.service', 'svidecar', ['spiffe://example.org/service/web'])
+  assert.match(String(await identities('svidecar.service', 'svidecar-batch')), /no identity issued/)
+  assert.match(String(await identities('svidecar@batch.service', 'nobody')), /no identity issued/)
 })
 
 test('another unit, run by another user, has none', async () => {

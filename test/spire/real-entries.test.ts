@@ -82,7 +82,7 @@ describe('registration entries', () => {
 
   test('the file for a machine gives the identity to the one executable, run by the one user', async () => {
     const file = await substituted('entries.json', {
-      'user:svidecar': `user:${user}`,
+      '"user:svidecar"': `"user:${user}"`,
       'path:/usr/bin/svidecar': `path:${executable}`,
       'sha256:0000000000000000000000000000000000000000000000000000000000000000': `sha256:${await digest()}`,
     })
@@ -99,7 +99,7 @@ describe('registration entries', () => {
   test('the file says for how long and in which name', async () => {
     const web = await entryOf('/service/web')
     assert.deepEqual([web?.x509_svid_ttl, web?.jwt_svid_ttl, web?.dns_names], [3600, 300, ['web']])
-    assert.deepEqual(selectorsOf(await entryOf('/service/batch')), ['systemd:id:svidecar@batch.service', `unix:path:${executable}`])
+    assert.deepEqual(selectorsOf(await entryOf('/service/batch')), ['systemd:id:svidecar@batch.service', `unix:path:${executable}`, 'unix:user:svidecar-batch'])
   })
 
   test('an executable whose bytes are others gets nothing, until the script has registered it', async () => {
@@ -115,6 +115,9 @@ describe('registration entries', () => {
     const { status, stderr } = await register('web1')
     assert.equal(status, 2)
     assert.match(stderr, /^usage: register.sh NODE SERVICE USER \[SHA256\]$/m)
+
+    for (const digest of ['', 'a'.repeat(63), `sha256:${'a'.repeat(64)}`]) assert.equal((await register('web1', 'api', user, digest)).status, 2, digest)
+    assert.equal(await entryOf('/service/api'), undefined, 'nothing is made where a digest was meant and is none')
 
     const registered = await register('web1', 'api', user, await digest())
     assert.equal(registered.status, 0, registered.stderr)
@@ -143,6 +146,7 @@ describe('registration entries', () => {
       assert.equal((await entryOf(node))?.parent_id.path, '/spire/server')
       const entry = await entryOf(workload)
       assert.equal(entry?.parent_id.path, node)
+      assert.equal(entry.dns_names.length, 1, 'else CloudTrail shows a serial number')
       assert.deepEqual(selectorsOf(entry), selectors)
     })
 })
