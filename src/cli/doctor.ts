@@ -42,7 +42,7 @@ const reader =
   }
 
 /** The environment that the options name. Throws usage. Values are only looked at, nothing is run. */
-function environmentOf({ 'env-file': file, pid }: Values, io: Io): Environment {
+function environmentOf({ environment: file, pid }: Values, io: Io): Environment {
   try {
     if (file !== undefined) return { name: file, env: parseEnv(readFileSync(file, 'utf8')), read: reader('') }
     if (pid === undefined) return { name: 'this shell', env: io.env, read: reader('') }
@@ -114,7 +114,7 @@ const renderVerdicts = (name: string, all: readonly Verdict[]): string =>
 export const doctor: Command = {
   options: {
     ...daemonOptions,
-    'env-file': { type: 'string', value: 'FILE', help: 'Explain this environment: lines of NAME=VALUE.' },
+    environment: { type: 'string', value: 'FILE', help: 'Explain this environment: lines of NAME=VALUE.' },
     pid: { type: 'string', value: 'PID', help: 'Explain the environment of this process, which must be yours unless you are root.' },
     json: { type: 'boolean', help: 'Print JSON.' },
   },

@@ -23,7 +23,8 @@ let suspendedMs = uptime() * 1000 - performance.now()
 
 function bootTime(): number {
   const ahead = uptime() * 1000 - (performance.now() + suspendedMs)
-  if (Math.abs(ahead) > stepsMs) suspendedMs += ahead
+  // Never back: between the two looks a busy machine may have let this process wait, which counts for nothing.
+  if (ahead > stepsMs) suspendedMs += ahead
   return performance.now() + suspendedMs
 }
 

@@ -1,12 +1,12 @@
 // svidecar doctor: the daemon tries each step, who asks tries theirs, and environments are explained without a secret.
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
-import { writeFileSync } from 'node:fs'
+import { existsSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { anywhere, onStage, type Stage, web } from '../daemon/support.ts'
 import { eventually } from '../support/eventually.ts'
-import { call, folder } from './support.ts'
+import { call, folder, run } from './support.ts'
 
 interface Check {
   readonly what: string
@@ -93,7 +93,7 @@ test('an environment comes from a file or a process; names of AWS alone are look
   const directory = await folder(t)
   const file = join(directory, 'env')
   writeFileSync(file, 'AWS_ACCESS_KEY_ID=AKIAX\nAWS_SECRET_ACCESS_KEY="$(touch nope) very-secret"\nPASSWORD=other-secret\n')
-  const { out } = await call(['doctor', '--env-file', file, '--runtime-dir', directory])
+  const { out } = await call(['doctor', '--environment', file, '--runtime-dir', directory])
   assert.match(out, /which provider wins in .*env\n/)
   assert.match(out, /Java v2 +environment +AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY are set/)
   assert.doesNotMatch(out, /secret"|very-secret|other-secret/)
@@ -109,4 +109,14 @@ test('an environment comes from a file or a process; names of AWS alone are look
     assert.ok(!told.out.includes(String.fromCharCode(27)) && !told.out.includes('\n  ok  forged'))
   }
   for (const pid of ['2147483647', 'x']) assert.equal((await call(['doctor', '--pid', pid])).failure?.code, 'usage')
+})
+
+test('a file with an environment is data to the whole program: Node.js takes no options from it', async (t) => {
+  const directory = await folder(t)
+  const marker = join(directory, 'marker')
+  writeFileSync(join(directory, 'code.cjs'), `require('node:fs').writeFileSync(${JSON.stringify(marker)}, '')`)
+  writeFileSync(join(directory, 'env'), `NODE_OPTIONS=--require=${join(directory, 'code.cjs')}\nAWS_PROFILE=work\n`)
+  const { out } = await run(t, ['doctor', '--environment', join(directory, 'env'), '--runtime-dir', directory])
+  assert.match(out, /AWS_PROFILE names work/)
+  assert.ok(!existsSync(marker))
 })

@@ -19,7 +19,7 @@ case $status in
 1)
   echo '::group::svidecar doctor'
   # A daemon that is stopped, and not ended, accepts and says nothing.
-  svidecar doctor --env-file "$job_environment" || true
+  svidecar doctor --environment "$job_environment" || true
   echo '::endgroup::'
   echo '::error title=No AWS credentials::svidecar had none within 30 s; what it says of it is above'
   exit 1
