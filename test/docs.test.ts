@@ -25,6 +25,21 @@ test('every link to a file leads to one, and to a heading that it has', () => {
   assert.deepEqual(dead, [])
 })
 
+test('every file of the project that a text or a file of deploy/ names is there', () => {
+  const texts = [
+    ...documents,
+    ...globSync('deploy/**/*', { withFileTypes: true }).flatMap((one) => (one.isFile() ? [join(one.parentPath, one.name)] : [])),
+    'Dockerfile',
+  ]
+  const missing = texts.flatMap((text) =>
+    [...readFileSync(text, 'utf8').matchAll(/(?<![\w./-])(?:test|docs|deploy|tools|bench)\/[\w./-]+\.(?:ts|md|yaml|sh|conf|json|tf|service|socket)\b/g)]
+      .map(([path]) => path)
+      .filter((path) => !existsSync(path))
+      .map((path) => `${text}: ${path}`),
+  )
+  assert.deepEqual(missing, [])
+})
+
 test('the index of docs/ names every page', () => {
   const index = readFileSync('docs/README.md', 'utf8')
   const missing = globSync('docs/*.md').filter((page) => page !== 'docs/README.md' && !index.includes(`](${page.slice('docs/'.length)})`))
