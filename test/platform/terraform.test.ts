@@ -4,7 +4,7 @@ import { globSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import hcl from 'hcl2-parser'
-import { checkout } from './machine.ts'
+import { checkout, must, run } from './machine.ts'
 
 type Block = Readonly<Record<string, unknown>>
 type Named = Readonly<Record<string, readonly Block[]>>
@@ -105,5 +105,21 @@ test('every variable is explained, and is used', () => {
       assert.ok(variable['description'], `${folder} ${name}`)
       assert.match(text.replaceAll(/validation \{[^}]*\}/g, ''), new RegExp(`var\\.${name}\\b`), `${folder} ${name}`)
     }
+  }
+})
+
+test('every file is written as the formatter writes it', async () => {
+  const linters = (await must([join(checkout, 'test/platform/runners/linters/build')], { timeoutMs: 10 * 60_000 })).trim()
+  const files = globSync('**/*.tf', { cwd: deploy }).map((file) => join(deploy, file))
+  assert.ok(files.length > 10)
+  const { status, stderr } = await run([join(linters, 'hclfmt'), '-require-no-change', ...files])
+  assert.equal(status, 0, stderr)
+  assert.notEqual((await run([join(linters, 'hclfmt'), '-require-no-change'], { input: 'a   = 1\nbb = 2\n' })).status, 0)
+})
+
+test('the configuration that a module gives has the endpoint that applications are pointed at', () => {
+  for (const module of ['rolesanywhere', 'oidc']) {
+    const text = readFileSync(join(deploy, 'modules', module, 'outputs.tf'), 'utf8')
+    assert.match(text, /^ +container_endpoint += \{\}$/m, module)
   }
 })

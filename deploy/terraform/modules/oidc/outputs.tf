@@ -10,8 +10,9 @@ output "role_arns" {
 output "configs" {
   description = "For each role, a configuration file of svidecar with one profile and one consumer."
   value = { for name, role in aws_iam_role.this : name => yamlencode({
-    profiles         = { (name) = { web_identity = { role_arn = role.arn, audience = var.audience } } }
-    consumers        = { (name) = { profiles = [name] } }
-    metrics_endpoint = {}
+    profiles           = { (name) = { web_identity = { role_arn = role.arn, audience = var.audience } } }
+    consumers          = { (name) = { profiles = [name] } }
+    container_endpoint = {}
+    metrics_endpoint   = {}
   }) }
 }

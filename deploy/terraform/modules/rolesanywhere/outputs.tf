@@ -19,7 +19,8 @@ output "configs" {
       profile_arn      = aws_rolesanywhere_profile.this.arn
       role_arn         = role.arn
     } } }
-    consumers        = { (name) = { profiles = [name] } }
-    metrics_endpoint = {}
+    consumers          = { (name) = { profiles = [name] } }
+    container_endpoint = {}
+    metrics_endpoint   = {}
   }) }
 }
