@@ -87,12 +87,17 @@ test('nothing in the environment loads code into it or opens an inspector', asyn
 })
 
 test('what stands on its command line is for svidecar, and for Node.js nothing', async () => {
-  for (const option of ['--inspect', `--require=${own('foreign.cjs')}`, '--eval=1', `--node-options=--require=${own('foreign.cjs')}`, '-']) {
+  const foreign = `--require=${own('foreign.cjs')}`
+  await writeFile(own('foreign.env'), `NODE_OPTIONS=${foreign}\n`)
+  for (const option of ['--inspect', foreign, '--eval=1', `--node-options=${foreign}`, `--env-file=${own('foreign.env')}`, '-']) {
     const { status, stderr } = await run([file, option, own('foreign.cjs')])
     assert.equal(status, 2, stderr)
     assert.match(stderr, /^svidecar: .*\n$/)
   }
   assert.equal(existsSync(own('told')), false)
+  // Node.js itself looks for this one behind a script's name, too.
+  await run([node, join(checkout, 'dist/svidecar.cjs'), `--env-file=${own('foreign.env')}`])
+  assert.ok(existsSync(own('told')))
 })
 
 test('exec serves a command from the executable itself, and the demo says where it is', async () => {
