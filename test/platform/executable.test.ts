@@ -61,7 +61,7 @@ test('by the name spiffe-helper it is the drop-in, as a link, as a copy, and as 
   assert.match(await must(['/bin/sh', '-c', 'spiffe-helper -version'], { env: { PATH: space.path } }), /^v0\.11\.0\+svidecar/)
 })
 
-test('nothing in the environment loads code into it or opens an inspector', async () => {
+test('no setting of Node.js in the environment loads code into it or opens an inspector', async () => {
   const told = own('told')
   await writeFile(own('foreign.cjs'), `require('node:fs').writeFileSync(${JSON.stringify(told)}, 'loaded')\n`)
   const variables = [

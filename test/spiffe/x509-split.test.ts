@@ -135,10 +135,27 @@ describe('a real SVID with some bytes changed', () => {
       fc.property(edit, (edits) => {
         const parsed = bundle(edited(chain, edits))
         if (parsed === undefined) return
-        assert.deepEqual(Buffer.concat(parsed.authorities.map(({ raw }) => raw)), edited(chain, edits))
+        // Each as OpenSSL reads its place, which is not always letter for letter: it clears bits that a signature says are unused.
+        const bytes = edited(chain, edits)
+        let at = 0
+        for (const { raw } of parsed.authorities) {
+          assert.deepEqual(new X509Certificate(bytes.subarray(at)).raw, raw)
+          at += raw.length
+        }
+        assert.equal(at, bytes.length)
         for (const one of parsed.authorities) new X509Certificate(one.toString())
       }),
-      { numRuns: 1000 },
+      {
+        numRuns: 1000,
+        examples: [
+          [
+            [
+              [665, 1, 'set'],
+              [74, 0, 'set'],
+            ],
+          ],
+        ],
+      },
     )
   })
 })
