@@ -1,5 +1,5 @@
 // Listening sockets that systemd has opened for us (svidecar.socket): no neighbour can take a port, and no connection is lost, while the daemon restarts.
-import { readFileSync, readlinkSync } from 'node:fs'
+import { existsSync, readFileSync, readlinkSync } from 'node:fs'
 import { spelled, tables } from './peer.ts'
 
 const firstDescriptor = 3
@@ -13,8 +13,8 @@ export function inheritedSockets(env: NodeJS.ProcessEnv, pid = process.pid) {
   let left = Number(env['LISTEN_PID']) === pid ? Number(env['LISTEN_FDS']) || 0 : 0
   const owned = new Map<string, number>()
   for (let fd = firstDescriptor; fd < firstDescriptor + left; fd++) owned.set(readlinkSync(`/proc/self/fd/${fd}`), fd)
-  // An address of IPv6 is longer, so the tables have no key in common.
-  const rows = left === 0 ? [] : tables.flatMap((path) => [...readFileSync(path, 'latin1').matchAll(listening)])
+  // An address of IPv6 is longer, so the tables have no key in common. A machine without IPv6 has one table.
+  const rows = left === 0 ? [] : tables.filter(existsSync).flatMap((path) => [...readFileSync(path, 'latin1').matchAll(listening)])
   const found = new Map(rows.map(([, address = '', inode]) => [address, owned.get(`socket:[${inode}]`)]))
   return {
     /** The descriptor that listens there, once: whoever has closed it leaves its number to somebody else. */
